@@ -53,15 +53,13 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting of the data, such as size=32; repeatable."
+            "--set", metavar="KEY=VALUE", help="Data setting, such as size=32; repeatable."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of weights, split and order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Passes over the images.  [40; fewer for more than 14,400 images]"
-        ),
+        typer.Option(min=1, help="Passes over the images.  [40; fewer above 14,400 images]"),
     ] = None,
     home: HomeOption = None,
     json: JsonOption = False,

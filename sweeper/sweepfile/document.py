@@ -292,7 +292,7 @@ class _Builder:
                 case "float":
                     return self._bounded(float(re.sub(r"\.(?=inf|nan)", "", text.lower())), path)
         except ValueError:
-            self.document.refuse(path, f"{shown(text)} is not a valid {kind}", "a plain value")
+            self.document.refuse(path, f"{shown(text)} is not of type {kind}", "a plain value")
         else:
             self._refuse_tag(node, path)
         return None
@@ -308,9 +308,7 @@ class _Builder:
     def _bounded(self, number: int | float, path: Path) -> int | float | None:
         if is_kept(number):
             return number
-        self.document.refuse(
-            path, f"{shown(number)} is too large or not a number", "a finite number"
-        )
+        self.document.refuse(path, f"{shown(number)} is too large or NaN", "a finite number")
         return None
 
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
