@@ -145,12 +145,12 @@ def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
     [
         (
             "parts: [my-lap-parts]",
-            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' offers parts "
+            "f.yaml:3: parts[0]: no installed distribution 'my-lap-parts' offers parts "
             "(expected it to be installed: pip install my-lap-parts); did you mean 'my-lab-parts'?",
         ),
         (
             "parts: [my_lab_parts, numpy]",
-            "f.yaml:3: parts[1]: no distribution 'numpy' offers parts "
+            "f.yaml:3: parts[1]: no installed distribution 'numpy' offers parts "
             "(expected it to be installed: pip install numpy)",
         ),
         (
