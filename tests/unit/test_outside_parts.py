@@ -167,7 +167,7 @@ def test_a_path_or_a_module_is_never_imported(install: Install) -> None:
     folder = install("other", "other_parts", "raise SystemError('not asked for')")
     (folder / "evil.py").write_text("raise SystemError('run')")
     for name in ("evil", "evil.py", str(folder / "evil.py"), "evil:Part"):
-        with pytest.raises(ConfigError, match="no distribution"):
+        with pytest.raises(ConfigError, match="no installed distribution"):
             load_config({"data": "digits", "parts": [name]})
     assert "evil" not in sys.modules
 
