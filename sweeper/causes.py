@@ -143,7 +143,7 @@ _OWN = {
             saves=False,
             meaning="What it needs could not be read: its data, the extractor's weights, a "
             "checkpoint, a file or a package. This says nothing about the configuration.",
-            advice="Mend what its reason names, and run the sweep again: it is tried again.",
+            advice="Fix what the reason names, and run the sweep again: it retries the trial.",
         ),
         Cause(
             ERROR,
@@ -185,12 +185,12 @@ def to_retry(names: Iterable[str]) -> list[str]:
         if name in good:
             continue
         if name in known:
-            told = "a trial that ended so would end so again: the same seed, the same training"
+            told = "such a trial would end the same way again: same seed, same training"
             problems.append(Problem(name, told, ", ".join(good)))
         else:
             problems.append(Problem(name, "no such cause", ", ".join(good), nearest(name, good)))
     if problems:
-        raise UserError("these failures cannot be tried again:", problems)
+        raise UserError("these failures cannot be retried:", problems)
     return names or good
 
 

@@ -78,7 +78,7 @@ class NoLocks(UserError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the home lies on a file system without locks ({reason}): mount it with them (Lustre:"
+            f"the home is on a file system without locks ({reason}): mount it with locks (Lustre:"
             " -o flock; NFS 3: with its lock service), or choose another --home"
         )
 
@@ -111,7 +111,7 @@ class ProtocolChanged(SweeperError):
     `bring_back` whether what it was before would mend it."""
 
     def __init__(self, change: str, *, bring_back: bool = True) -> None:
-        back = "bring back what it was and run the sweep again; or " if bring_back else ""
+        back = "restore what it was and run the sweep again; or " if bring_back else ""
         super().__init__(
             f"{change}. Values of two protocols cannot be compared, so nothing was judged by them: "
             f"{back}give the sweep a new name; or run it with --accept-protocol: what was measured "

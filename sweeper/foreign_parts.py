@@ -74,7 +74,7 @@ class ForeignParts:
             if then is None:
                 told.append(f"{name} {today} is new")
             elif today is None:
-                told.append(f"{name} {then} is used no more")
+                told.append(f"{name} {then} is no longer used")
             elif then != today and name in self.sources:
                 told.append(f"the source of {name} has changed")
             elif then != today:

@@ -65,7 +65,7 @@ _WORD = 40
 
 _IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
-TAKEN = "cannot name a sweep: it is taken, by what all sweeps of a home share"
+TAKEN = "cannot name a sweep: every home uses this name itself"
 """What is said of a reserved name."""
 
 _LOCK_PATIENCE = 0.25  # `driver()` of a status command may hold the lock for an instant
@@ -249,7 +249,7 @@ class SweepFolder:
         except ValueError as error:
             requests = ", ".join(Request)
             raise UserError(
-                f"{self.control} holds {text!r}, which is none of {requests}: remove it"
+                f"{self.control} holds {text!r}, expected one of {requests}: remove the file"
             ) from error
 
     def clear_request(self) -> None:
@@ -275,7 +275,7 @@ class Home:
         try:
             return cls(folder_at(chosen))
         except ValueError as error:
-            raise UserError(f"no home for sweeps: {error}") from error
+            raise UserError(f"cannot use this home: {error}") from error
 
     @property
     def flag(self) -> str:

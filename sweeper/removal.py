@@ -35,7 +35,7 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
     """
     elsewhere = driven_elsewhere(sweep, folder) or _published_by(folder)
     if elsewhere:
-        told = "only what this home has in %s is removed: all else is that of %s by now"
+        told = "only the files of this home in %s are removed: all else now belongs to %s"
         log.warning(told, folder.path, elsewhere)
     # This home's own record of it is nobody else's.
     if (not elsewhere or _is_recorded_here(home, sweep)) and not _remove_runs(home, folder, sweep):

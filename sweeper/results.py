@@ -154,7 +154,7 @@ def factor_table(sweep: Sweep, data: pa.Table, *, ranked: bool = False) -> Table
     if not sweep.is_factorial:
         factorials = [key for key, kind in DesignKind.all().items() if kind.factorial]
         raise TableRefused(
-            f"{sweep.name} is no factorial: effects are estimated of {', '.join(factorials)}"
+            f"{sweep.name} is not a factorial design: effects need one of {', '.join(factorials)}"
         )
     design, goal = design_of(sweep), sweep.objective[0]
     outcomes = outcomes_from_table(data, goal.goal, kind="cells")

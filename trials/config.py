@@ -149,9 +149,7 @@ class TrialConfig(Settings):
     def needs_labels(self, method: str) -> Iterator[Problem]:
         """A problem if the data have no labels for a method of conditioning."""
         if not self.source.labelled:
-            yield Problem(
-                "conditioning", f"'{method}' needs labels, and {self.data.name} has none here"
-            )
+            yield Problem("conditioning", f"'{method}' needs labels, but {self.data.name} has none")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values that `load_config` reads back to an equal config."""

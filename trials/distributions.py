@@ -86,7 +86,7 @@ def missing(path: str, name: str, offered: Iterable[str]) -> Problem:
     """The problem of a distribution that is named and not there."""
     return Problem(
         path,
-        f"no distribution '{name}' with parts is installed here",
+        f"no installed distribution '{name}' offers parts",
         expected=f"it to be installed: pip install {name}",
         nearest=nearest(canonical(name), offered),
     )

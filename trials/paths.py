@@ -26,7 +26,7 @@ def folder_at(path: Path | str) -> Path:
             relative to a folder that has been removed.
     """
     if not os.fspath(path):
-        raise ValueError("its path is an empty text")
+        raise ValueError("its path is an empty string")
     try:
         here = at_home(Path(path)).absolute()
     except FileNotFoundError as error:
@@ -37,5 +37,5 @@ def folder_at(path: Path | str) -> Path:
         raise ValueError(f"{here} is not UTF-8, as databases and tables need it") from error
     there = next(place for place in (here, *here.parents) if place.exists())
     if not there.is_dir():
-        raise ValueError(f"{there} is no folder")
+        raise ValueError(f"{there} is not a folder")
     return here

@@ -43,7 +43,7 @@ def problems_together(trial: Configuration) -> list[Problem]:
             )
         )
     if trial.evaluation.lag and trial.precision.tf32:
-        message = "tf32 of the steps would reach the measures that are taken beside them"
+        message = "tf32 of the training steps would affect measures that are taken at the same time"
         problems.append(Problem("evaluation.lag", message, "0, or precision.tf32: false"))
     shape = trial.shape()
     if shape is not None:
@@ -74,15 +74,15 @@ def _lone_sample_problems(trial: Configuration, plan: NetworkPlan) -> Iterator[P
             )
     for trick, _ in trial.active():
         if judged == 1 and trick.compares:
-            message = f"leaves {trick.key} one sample at a time, and none to compare it with"
+            message = f"leaves {trick.key} one sample at a time, with none to compare it to"
             yield Problem(culprit, message, expected="parts of two and more")
     rules = trial.evaluation
     standing = rules.batch_statistics == "standing"
     if standing and rules.batch == 1 and needs_company(plan.generator):
         yield Problem(
             "evaluation.batch",
-            "standing statistics are of one sample at a time, which has no deviation",
-            expected="2 and more",
+            "standing statistics of one sample at a time have no deviation",
+            expected="2 or more",
         )
 
 

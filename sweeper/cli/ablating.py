@@ -48,19 +48,17 @@ def ablate(
     ],
     design: Annotated[
         str | None,
-        typer.Option(help="Its design, such as full_factorial.  [the file's, else leave_one_out]"),
+        typer.Option(help="Design, such as full_factorial.  [the file's, else leave_one_out]"),
     ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="How many seeds each cell is run on.  [5]")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds per cell.  [5]")] = None,
     source: Annotated[
         str,
         typer.Option(
-            "--from", help="With the name of a sweep: the trial to start from, best or a number."
+            "--from", help="With the name of a sweep: the trial to start from, `best` or a number."
         ),
     ] = "best",
     preview: Annotated[
-        bool, typer.Option("--preview", help="Show the cells and run none.")
+        bool, typer.Option("--preview", help="Show the cells without running them.")
     ] = False,
     symptoms: Symptoms = None,
     overrides: SetOption = None,
@@ -71,10 +69,10 @@ def ablate(
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run an ablation: of a file, or around a sweep's best trial.
+    """Run an ablation of a file, or around a sweep's best trial.
 
-    Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
-    add only those.
+    Around a trial, the factors are the tricks that it uses. Run it again with more seeds to add
+    only those seeds.
     """
     extra = [*(overrides or [])]
     extra += [f"ablation.design={design}"] if design else []
@@ -128,14 +126,14 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     elif source.isascii() and source.isdigit():
         chosen = next((trial for trial in trials if trial.number == int(source)), None)
         if chosen is None:
-            raise UserError(f"{name} has no trial {source}; it has {len(trials)}, from 0 on")
+            raise UserError(f"{name} has no trial {source}; it has {len(trials)}, numbered from 0")
     else:
-        raise UserError(f"--from {source}: expected best, or the number of a trial")
+        raise UserError(f"--from {source}: expected `best` or the number of a trial")
     if chosen is None:
         raise UserError(f"{name} has no completed trial to start from")
     config = load_config(chosen.config)
     if not config.tricks:
-        raise UserError(f"trial {chosen.number} of {name} has no trick on that could be left out")
+        raise UserError(f"trial {chosen.number} of {name} uses no trick that could be left out")
     base = {key: value for key, value in config.as_dict().items() if key != "device"}
     mapping = {
         "name": f"{name}-ablation",

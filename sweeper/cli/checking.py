@@ -26,21 +26,21 @@ def validate(
     files: Annotated[list[Path], typer.Argument(help="Sweep files.", metavar="FILE")],
     overrides: SetOption = None,
     data: Annotated[
-        bool, typer.Option("--data", help="Decode all data, and say what they are.")
+        bool, typer.Option("--data", help="Decode the whole data set and describe it.")
     ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Check sweep files and say everything that is wrong.
+    """Check sweep files and list every problem.
 
-    Of a file that is right it says how much it would run. With --data everything is decoded, too,
-    and kept in the home for the trials. A server says what it would of a file that is submitted:
-    it knows its own parts, and sees its own files. The exit status is 2 where something is wrong.
+    For a valid file, print how much it would run. --data also decodes the whole data set and keeps
+    it in the home for the trials. With --server, the server validates, with its own parts and
+    files. The exit status is 2 if a file is invalid.
     """
     if address := server_meant(home, server):
         if data:
-            raise UserError("--data decodes on this machine: leave it out, or give a --home")
+            raise UserError("--data decodes on this machine: omit it, or give --home")
         report = [_checked_by(address, file, overrides or []) for file in files]
     else:
         report = [_checked(file, overrides or [], Home.at(home), data) for file in files]
@@ -118,11 +118,9 @@ def preview(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
     overrides: SetOption = None,
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, help="How many configurations to show.")
+        int, typer.Option("--count", "-n", min=1, help="Number of configurations to show.")
     ] = 5,
-    probe: Annotated[
-        bool, typer.Option(help="Time a short training for the forecast, or do not.")
-    ] = True,
+    probe: Annotated[bool, typer.Option(help="Time a short training for the forecast.")] = True,
     home: HomeOption = None,
     server: ServerOption = None,
     json: JsonOption = False,
@@ -152,14 +150,14 @@ def preview(
         say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}"
             f"{_sharing(forecast['at_once'], shown['parallel'])}; "
-            f"all of it about {duration(forecast['seconds'])}{gpus} where none is stopped early "
+            f"the sweep takes about {duration(forecast['seconds'])}{gpus} without early stopping "
             f"(scheduler: {shown['scheduler']})"
         )
 
 
 def _sharing(at_once: int, parallel: int) -> str:
     """How many trials share a machine, where it holds fewer than the file allows."""
-    return f", which holds {at_once} of them at a time" if at_once < parallel else ""
+    return f", which runs {at_once} of them at a time" if at_once < parallel else ""
 
 
 def _preview(
@@ -199,7 +197,7 @@ def _preview_by(
 def schema() -> None:
     """Print the JSON schema of sweep files, for editors.
 
-    Parts of installed distributions are in it.
+    It includes the parts of installed distributions.
     """
     from sweeper.sweepfile.schema import sweep_schema
     from trials.part import using_installed

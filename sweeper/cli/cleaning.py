@@ -31,30 +31,30 @@ def clean(
     name: SweepName,
     checkpoints: Annotated[
         str | None,
-        typer.Option(metavar="WHICH", help="all, unfinished or 'best N'.  [as the sweep has it]"),
+        typer.Option(metavar="WHICH", help="all, unfinished or 'best N'.  [as in the sweep file]"),
     ] = None,
     generators: Annotated[
         str | None,
-        typer.Option(metavar="WHICH", help="all, none or 'best N'.  [as the sweep has it]"),
+        typer.Option(metavar="WHICH", help="all, none or 'best N'.  [as in the sweep file]"),
     ] = None,
     samples: Annotated[
-        str | None, typer.Option(metavar="WHICH", help="every or last.  [as the sweep has it]")
+        str | None, typer.Option(metavar="WHICH", help="every or last.  [as in the sweep file]")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     home: HomeOption = None,
     server: RefusedServer = None,
 ) -> int:
-    """Remove what the trials of a sweep need not keep.
+    """Remove files that the trials of a sweep no longer need.
 
-    Checkpoints, generators and pictures, and MLflow's copies of them. A sweep does so itself while
-    it runs, as `keep` of its file says. This is for one that was run before there was that, or that
-    is to keep less. Trials that may still go on keep everything. Files of this
-    machine are meant: after `sweeper login`, say so by --home.
+    These are checkpoints, generators and sample pictures, and their copies in MLflow. A running
+    sweep does this itself, as `keep` in its file says. Use it for sweeps from before `keep`
+    existed, or to keep less. Trials that may still continue keep everything. This verb works on
+    local files: after `sweeper login`, give --home.
     """
     if server_meant(home, server):
         raise UserError(
-            "a server's sweeps let go by `keep` of their files: run this on its machine with "
-            "--home for those from before"
+            "a server cleans its sweeps as `keep` says: for sweeps from before `keep` existed, run "
+            "this on its machine with --home"
         )
     from sweeper.bucket.giving_up import given_up
     from sweeper.cleaning import clean as let_go
@@ -69,7 +69,7 @@ def clean(
         keep = _laid_over(standings.sweep.keep, given)
         leaving = leavings(folder, standings, keep)
         if not leaving and not given_up(folder):
-            say(f"{name}: nothing is to go ({_in_words(keep)})")
+            say(f"{name}: nothing to remove ({_in_words(keep)})")
             return 0
         if leaving:
             _print_plan(name, leaving, keep)
@@ -114,7 +114,7 @@ def _print_plan(name: str, leaving: Sequence[Leaving], keep: Keep) -> None:
             sizes[file.kind].append(file.size)
             there += file.size if file.name in one.copies else 0
         copies += len(one.copies)
-    say(f"{name} is to keep {_in_words(keep)}. Of {plural(len(leaving), 'trial')} go:")
+    say(f"{name} keeps {_in_words(keep)}. To be removed from {plural(len(leaving), 'trial')}:")
     if sizes:
         sizes["in all"] = [size for kind in sizes.values() for size in kind]
         rows = [(kind, len(taken), in_bytes(sum(taken))) for kind, taken in sizes.items()]
@@ -131,5 +131,7 @@ def _agreed() -> bool:
         UserError: there is nobody to ask.
     """
     if not sys.stdin.isatty():
-        raise UserError("nothing was removed: nobody is here to ask; give --yes")
+        raise UserError(
+            "nothing was removed: there is no terminal to ask for confirmation; give --yes"
+        )
     return typer.confirm("Remove them?", default=False)

@@ -22,27 +22,27 @@ def register(app: typer.Typer) -> None:
 
 
 def pause(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
-    """Start no new trials until `resume`; running ones go on."""
+    """Start no new trials until `resume`; running ones continue."""
     with source_of(home, server) as source:
         source.ask(name, Request.PAUSE)
-    say(f"{name}: no new trials from now on; `sweeper resume {name}{source.flag}` continues")
+    say(f"{name}: no new trials will start; `sweeper resume {name}{source.flag}` continues")
 
 
 def resume(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
     """Let a paused sweep start trials again.
 
-    On a server also one that has ended goes on.
+    On a server, this also continues a sweep that has ended.
     """
     with source_of(home, server) as source:
         source.resume(name)
-    say(f"{name}: goes on")
+    say(f"{name}: resumed")
 
 
 def stop(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
     """End a sweep when its running trials have ended."""
     with source_of(home, server) as source:
         source.ask(name, Request.STOP)
-    say(f"{name}: ends when its running trials have; {source.continues(name)} continues it later")
+    say(f"{name}: ends after its running trials; {source.continues(name)} continues it later")
 
 
 def cancel(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trials.metrics.extractors.trained import TrainedFacts
 
 extractor = typer.Typer(
-    help="Feature networks for images that no published one knows.",
+    help="Train feature extractors for your own images.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -53,13 +53,13 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting of the data, as size=32; may be repeated."
+            "--set", metavar="KEY=VALUE", help="Data setting, such as size=32; repeatable."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, split and order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the images.  [40; of more than 14,400 images fewer]"),
+        typer.Option(min=1, help="Passes over the images.  [40; fewer above 14,400 images]"),
     ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -174,6 +174,6 @@ def _print(facts: TrainedFacts, out: Path) -> None:
     if facts.test_accuracy < facts.largest_class + BARELY:
         say(
             "warning: it hardly tells these classes apart, and its features say little; "
-            "`extractor: {name: random}` is no worse",
+            "`extractor: {name: random}` is as good",
             err=True,
         )

@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
 def ls(home: HomeOption = None, server: ServerOption = None, json: JsonOption = False) -> int:
     """List the sweeps of a home, or of a server.
 
-    The exit status is 1 where one of them cannot be read.
+    The exit status is 1 if one of them cannot be read.
     """
     with source_of(home, server) as source:
         listing = source.listing()
@@ -86,7 +86,7 @@ def status(
     server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
-    """How far a sweep is, and what failed."""
+    """Show the progress of a sweep, and its failures."""
     from sweeper.search.unscored import in_words as unscored_in_words
     from sweeper.standings.forecast import forecast_of
     from sweeper.standings.otherwise import measured_otherwise
@@ -118,7 +118,7 @@ def status(
     if verdict := verdict_in_words(standings):
         say(f"  verdict  {verdict}")
     if told := measured_otherwise(standings):
-        say(f"  apart    {told}, and compared with nothing")
+        say(f"  apart    {told}: not compared")
     if summary["left"]:
         say(f"  left     {forecast_of(standings).in_words()}")
     say(f"  disk     {disk.in_words()}")
@@ -144,7 +144,9 @@ def status(
 
 def top(
     name: SweepName,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to show.")] = 10,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, help="Number of trials to show.")
+    ] = 10,
     home: HomeOption = None,
     server: ServerOption = None,
     json: JsonOption = False,
@@ -177,13 +179,13 @@ def show(
     name: SweepName,
     trial: TrialNumber,
     reproduce: Annotated[
-        bool, typer.Option("--reproduce", help="Print the commands that train it again instead.")
+        bool, typer.Option("--reproduce", help="Print the commands that reproduce it instead.")
     ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one trial: settings, evaluations, ending, files."""
+    """Show one trial: settings, evaluations, outcome, files."""
     if reproduce:
         _print_commands(name, trial, home, server, json)
         return
@@ -204,7 +206,7 @@ def show(
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):
-        say("  apart    measured by another protocol than the sweep is now: compared with nothing")
+        say("  apart    measured with a different protocol than the sweep uses now: not compared")
     say("  searched")
     for path, value in record.values.items():
         say(f"    {path:<32} {setting(value)}")
@@ -245,7 +247,7 @@ def _print_about(name: str, record: Trial, files: Path, published: str) -> None:
     for attempt in read_attempts(files):
         told = attempt.surroundings
         since = f" from step {attempt.step}" if attempt.step else ""
-        say(f"  ran on   {told.get('machine')}{since}; --reproduce prints how to have it again")
+        say(f"  ran on   {told.get('machine')}{since}; --reproduce prints the commands for it")
 
 
 def _print_commands(
@@ -256,9 +258,7 @@ def _print_commands(
     from sweeper.provenance.recipe import recipe_of
 
     if server_meant(home, server):
-        raise UserError(
-            "--reproduce reads what a home has recorded: run it on the server's machine"
-        )
+        raise UserError("--reproduce reads the files of a home: run it on the server's machine")
     here = Home.at(home)
     recipe = recipe_of(here.existing(name), trial)
     commands = script(recipe, here.path)
@@ -274,15 +274,15 @@ def logs(
     name: SweepName,
     trial: TrialNumber,
     tail: Annotated[
-        int | None, typer.Option("--tail", "-n", min=0, help="Only the last lines.  [all]")
+        int | None, typer.Option("--tail", "-n", min=0, help="Number of last lines to show.  [all]")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="And what is written from now on.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new lines as they are written.")
     ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Show what a trial has written to its log."""
+    """Show the log of a trial."""
     with source_of(home, server) as source:
         for lines in source.log(name, trial, tail=tail, follow=follow):
             say(lines)

@@ -98,7 +98,7 @@ class HomeSource(Source):
     def resume(self, name: str) -> None:
         folder = self._running(name)
         if folder.asked() not in (Request.PAUSE, None):
-            raise UserError(f"{name} is being ended; when it has, `sweeper run` continues it")
+            raise UserError(f"{name} is being stopped; afterwards, `sweeper run` continues it")
         folder.clear_request()
 
     def continues(self, name: str) -> str:

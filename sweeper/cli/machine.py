@@ -126,7 +126,7 @@ def _home(home: Home) -> Finding:
     try:
         if not can_lock(folder):
             return Finding(
-                "home", False, f"{folder} lies on a file system without locks", "mount it with them"
+                "home", False, f"{folder} is on a file system without locks", "mount it with locks"
             )
         count = len(home.names())
     except OSError as error:  # no space or quota is left, or a sweep's folder is nobody's to read
@@ -162,13 +162,15 @@ def sync(
     home: HomeOption = None,
     to: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
+        typer.Option(
+            metavar="ADDRESS", help="Move all records to this MLflow, and use it from now on."
+        ),
     ] = None,
     again: Annotated[
         bool,
         typer.Option(
             "--again",
-            help="Send also what has arrived before, to an MLflow brought back from a copy.",
+            help="Send again what has already arrived, for an MLflow restored from a backup.",
         ),
     ] = False,
 ) -> int:
@@ -207,7 +209,7 @@ def ui(
         typer.Option(min=1, max=65535, help="Port to listen on.  [5000, else a free one]"),
     ] = None,
 ) -> int:
-    """Serve MLflow's pages about the runs of a home."""
+    """Open MLflow's web interface for the runs of a home."""
     from sweeper.tracking.ui import serve_ui
 
     return serve_ui(Home.at(home).path, port)

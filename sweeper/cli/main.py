@@ -96,7 +96,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Search GAN training, prove the result, record every run."""
@@ -104,8 +104,8 @@ def options(
         os.getcwd()
     except FileNotFoundError as error:
         raise UserError(
-            "the folder that this command was started in has been removed: change to one that is "
-            "there, and give it again"
+            "the current folder has been removed: change to a folder that exists, and run the "
+            "command again"
         ) from error
 
 

@@ -69,7 +69,9 @@ def _ray(home: Home, given: str) -> None:
         return
     host, colon, port = given.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        raise UserError(f"{given} is no address of a cluster: expected HOST:PORT of its head")
+        raise UserError(
+            f"{given} is not the address of a Ray cluster: expected HOST:PORT of its head"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_IN).close()
     except (OSError, OverflowError, ValueError) as error:
@@ -104,14 +106,16 @@ def _database(home: Home, given: str) -> None:
 def _check_file(file: Path | None, given: str) -> None:
     """See that SQLite can use a file, or make it: to connect would make it here and now."""
     if file is None:
-        raise UserError(f"{given} is kept in memory alone: expected sqlite:///FILE.db")
+        raise UserError(
+            f"{given} is a database in memory, which is lost at exit: expected sqlite:///FILE.db"
+        )
     if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
-        raise UserError(f"{file.parent} is no folder in which one can write")
+        raise UserError(f"{file.parent} is not a writable folder")
     if not file.exists():
         return
     with file.open("r+b") as opened:
         if opened.read(len(SQLITE)) not in (b"", SQLITE):
-            raise UserError(f"{file} is no database of SQLite")
+            raise UserError(f"{file} is not an SQLite database")
 
 
 def _bucket(home: Home, given: str) -> None:

@@ -14,7 +14,7 @@ from sweeper.errors import UserError
 
 def _folder(text: str) -> Path:
     if not text:  # a variable of a script that is not set; Path would take it for this folder
-        raise typer.BadParameter("an empty text names no folder")
+        raise typer.BadParameter("expected the path of a folder, got an empty string")
     return Path(text)
 
 
@@ -32,42 +32,42 @@ ServerOption = Annotated[
     typer.Option(
         "--server",
         metavar="URL",
-        help="A sweep service, in place of a home.  [$SWEEPER_SERVER, else that of `login`]",
+        help="Sweep service to use instead of a home.  [$SWEEPER_SERVER, else that of `login`]",
     ),
 ]
 RefusedServer = Annotated[str | None, typer.Option("--server", hidden=True)]
 """Of a verb that looks at files: one that a server has is refused with the way out."""
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 AcceptOption = Annotated[
     bool,
     typer.Option(
         "--accept-protocol",
-        help="Go on though data or extractor have changed; values from before are compared with "
-        "none that follow.",
+        help="Continue although data or extractor changed. Earlier values are not compared with "
+        "later ones.",
     ),
 ]
 AdoptOption = Annotated[
     bool,
-    typer.Option("--adopt", help="Make the study this home's, where another one has driven it."),
+    typer.Option("--adopt", help="Take over a study that another home has driven."),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Override one key, as limits.trials=50; may be repeated.",
+        help="Override one key, such as limits.trials=50; repeatable.",
     ),
 ]
 RetryOption = Annotated[
-    bool, typer.Option("--retry-failed", help="Try failed trials again, under their numbers.")
+    bool, typer.Option("--retry-failed", help="Retry failed trials under their numbers.")
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Start trials even if the sweep was paused before.")
+    bool, typer.Option("--resume", help="Start trials even if the sweep is paused.")
 ]
 Symptoms = Annotated[
     list[str] | None,
     typer.Argument(
-        help="With --retry-failed: only trials that failed by these causes.", metavar="SYMPTOM"
+        help="With --retry-failed: retry only trials with these symptoms.", metavar="SYMPTOM"
     ),
 ]
 TrialNumber = Annotated[int, typer.Argument(min=0, help="Number of a trial.", metavar="TRIAL")]
@@ -81,9 +81,7 @@ def to_be_retried(retry_failed: bool, symptoms: list[str] | None) -> bool | list
         UserError: there are symptoms without --retry-failed, or names that are none.
     """
     if symptoms and not retry_failed:
-        raise UserError(
-            f"{' '.join(symptoms)}: expected one file; symptoms are named after --retry-failed"
-        )
+        raise UserError(f"{' '.join(symptoms)}: expected one file (symptoms need --retry-failed)")
     from sweeper.causes import to_retry
 
     return to_retry(symptoms) if symptoms else retry_failed

@@ -40,25 +40,25 @@ def table(
     format: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="markdown, latex, csv, parquet, html, json, or a part."
+            "--format", "-f", help="markdown, latex, csv, parquet, html, json, or a plug-in."
         ),
     ] = "markdown",
     columns: Annotated[
-        str | None, typer.Option(help="Columns in their order, such as cell,value,p.")
+        str | None, typer.Option(help="Columns, in order, such as cell,value,p.")
     ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="The cell that the others are compared with.")
-    ] = None,
+    reference: Annotated[str | None, typer.Option(help="Cell to compare the others with.")] = None,
     effects: Annotated[
         bool, typer.Option("--effects", help="Main effects and interactions of a factorial design.")
     ] = False,
     interval: Annotated[
         str,
         typer.Option(
-            help="How intervals are made: auto, t, sign_flip, studentised, percentile, bca."
+            help="Method for intervals: auto, t, sign_flip, studentised, percentile, bca."
         ),
     ] = "auto",
-    limit: Annotated[int | None, typer.Option(min=1, help="How many rows, from the first.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Number of rows, from the first.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.  [standard output]")
     ] = None,
@@ -73,14 +73,14 @@ def table(
     format_named(format)  # a wrong name is answered before anything is computed
     if interval not in ("auto", *METHODS):
         methods = ", ".join(("auto", *METHODS))
-        raise UserError(f"there is no interval {interval!r}; there are: {methods}")
+        raise UserError(f"--interval {interval!r}: expected one of {methods}")
     if effects:
         _refuse_beside_effects(columns, reference, interval, limit)
     chosen = [column.strip() for column in columns.split(",")] if columns is not None else None
     sweep, data = _sweep_and_data(name, home, server)
     if sweep is None:
         if effects:
-            raise UserError("--effects needs a sweep: a dataset does not know its design")
+            raise UserError("--effects needs a sweep: a dataset does not record the design")
         made = _of_dataset(name, data, chosen, reference, limit, interval)
     elif effects:
         made = factor_table(sweep, data)
@@ -142,7 +142,7 @@ def _give(content: bytes, out: Path | None, what: str, format: str) -> None:
     try:
         give(content.decode())
     except UnicodeDecodeError:
-        raise UserError(f"{format} is no text: name a file with --out") from None
+        raise UserError(f"{format} is a binary format: name a file with --out") from None
 
 
 @contextmanager
@@ -166,9 +166,9 @@ def _sweep_and_data(
 
 
 def report(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
-    """Write a sweep's report again, also while it runs.
+    """Write a sweep's report again, even while it runs.
 
-    Of a server it is the sweep's page, which is always up to date.
+    On a server, the report is the sweep's page, which is always up to date.
     """
     with source_of(home, server) as source:
         say(source.report(name))
@@ -200,9 +200,7 @@ def import_mlflow(
     experiment: Annotated[
         str, typer.Argument(help="Name of an experiment in MLflow.", metavar="EXPERIMENT")
     ],
-    mapping: Annotated[
-        Path, typer.Option(help="A YAML file that says where things stand in a run.")
-    ],
+    mapping: Annotated[Path, typer.Option(help="YAML file that maps the fields of a run.")],
     uri: Annotated[
         str | None, typer.Option(help="Address of MLflow.  [this home's database]")
     ] = None,
@@ -211,9 +209,9 @@ def import_mlflow(
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Make a dataset of runs that another program logged.
+    """Make a dataset from runs that another program logged.
 
-    The mapping names where things stand in a run: `objective: metrics.fid`, `goal: minimize`,
+    The mapping names the fields of a run: `objective: metrics.fid`, `goal: minimize`,
     `cell: tags.method`, `seed: params.seed`, `parameters: {lr: params.learning_rate}`, `protocol:
     {extractor: params.fid_weights}`. `sweeper table FILE.parquet` makes tables of the result.
     """

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def parts(json: JsonOption = False) -> int:
-    """List everything that a file can choose by name.
+    """List everything that a sweep file can choose by name.
 
     Installed distributions offer parts under the entry-point group gan_sweeper.parts; a file that
     uses some says so: `parts: [DISTRIBUTION]`. The exit status is 1 where one cannot be imported.
@@ -36,9 +36,7 @@ def parts(json: JsonOption = False) -> int:
     rows = [(part["kind"], part["name"], part["from"], part["summary"]) for part in listing]
     print_table(("kind", "part", "from", "what it does"), rows)
     for plugin in installed().values():
-        say(
-            f"\n{plugin.name} {plugin.version} is used by a file that says `parts: [{plugin.name}]`"
-        )
+        say(f"\n{plugin.name} {plugin.version} is used by files that say `parts: [{plugin.name}]`")
     for problem in broken:
         say(f"sweeper: {problem.message}", err=True)
     return bool(broken)

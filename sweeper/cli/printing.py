@@ -49,7 +49,7 @@ def outliving_its_reader() -> Iterator[None]:
             raise
         _to_nowhere(sys.stdout)
         try:
-            say("sweeper: nobody reads standard output any more; the sweep does without", err=True)
+            say("sweeper: standard output was closed; the sweep continues without it", err=True)
         except OSError:  # there is one reader of both
             _to_nowhere(sys.stderr)
 

@@ -18,10 +18,12 @@ def register(app: typer.Typer) -> None:
 
 
 def queue(home: HomeOption = None, server: ServerOption = None, json: JsonOption = False) -> None:
-    """Show who runs and who waits on a server, and why."""
+    """Show what runs and what waits on a server, and why."""
     address = server_meant(home, server)
     if address is None:
-        raise UserError("a home has no queue: `sweeper login URL`, or --server URL, names a server")
+        raise UserError(
+            "only a server has a queue: name one with `sweeper login URL` or --server URL"
+        )
     from sweeper.cli.remote import ServerSource
 
     with ServerSource.at(address) as source:
@@ -30,7 +32,7 @@ def queue(home: HomeOption = None, server: ServerOption = None, json: JsonOption
         print_json([place.model_dump() for place in places])
         return
     if not places:
-        say(f"nobody runs or waits at {address}")
+        say(f"no sweep is running or waiting at {address}")
         return
     rows = [
         (

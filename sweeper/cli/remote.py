@@ -129,7 +129,7 @@ def waits_in_words(sweep: SweepShape) -> str:
     if sweep.place:
         said.append(f"{sweep.place} before it in the queue")
     elif sweep.place is not None and not sweep.reason:
-        said.append("it is next")
+        said.append("next in the queue")
     if sweep.expected:
         said.append(f"about {time.strftime('%a %H:%M', time.localtime(sweep.expected))}")
     said += [sweep.reason] if sweep.reason else []

@@ -40,7 +40,7 @@ def train_like(
     recipe = recipe_of(here.existing(name), number)
     folder = out or Path("trained") / recipe.name
     if not recipe.attempts:
-        say(f"what trial {recipe.trial.name} ran on is not known: {UNRECORDED}", err=True)
+        say(f"the environment of trial {recipe.trial.name} is not known: {UNRECORDED}", err=True)
     say(_opening(recipe, folder), err=json)
     training = _train(recipe, folder, here.cache, (lambda evaluation: None) if json else report)
     made = read_attempts(folder)[-1]
@@ -142,10 +142,10 @@ def _opening(recipe: Recipe, folder: Path) -> str:
 def _refusal(recipe: Recipe, problem: str) -> str:
     if absent := recipe.absent_parts:
         return (
-            f"trial {recipe.trial.name} was trained with the {', '.join(absent)}, which is in no "
-            "installed distribution: a script or a notebook defined it, and it exists there alone"
+            f"trial {recipe.trial.name} was trained with the {', '.join(absent)}, which no "
+            "installed distribution provides: it was defined in a script or a notebook"
         )
-    return f"the configuration of trial {recipe.trial.name} is none here: {problem}"
+    return f"the configuration of trial {recipe.trial.name} is not valid here: {problem}"
 
 
 def _print_verdict(recipe: Recipe, different: list[Deviation], reasons: list[str]) -> None:
@@ -153,7 +153,7 @@ def _print_verdict(recipe: Recipe, different: list[Deviation], reasons: list[str
 
     count = len(numbers(recipe.measured))
     if not count:
-        say("there is nothing to compare it with: the trial was not evaluated")
+        say("nothing to compare: the trial was never evaluated")
         return
     if not different:
         where = plural(len(recipe.measured), "evaluation")
@@ -162,13 +162,13 @@ def _print_verdict(recipe: Recipe, different: list[Deviation], reasons: list[str
     of = f"; {len(different)} of {count} numbers differ" if count > 1 else ""
     say(f"not the same: {_first(recipe, different)}{of}")
     if reasons:
-        say("what differs from where it was made:")
+        say("differences from the recorded environment:")
         for reason in reasons:
             say(f"  {reason}")
     elif recipe.attempts:
         say(
-            "nothing that is recorded differs from where it was made"
-            + (": on a GPU sums are added up in any order" if _was_on_gpu(recipe) else "")
+            "no difference between this environment and the recorded one"
+            + (": a GPU adds up sums in no fixed order" if _was_on_gpu(recipe) else "")
         )
 
 

@@ -51,25 +51,27 @@ def run(
     home: HomeOption = None,
     server: ServerOption = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="On a server: submit it, and do not follow it.")
+        bool, typer.Option("--detach", help="On a server: submit the sweep without following it.")
     ] = False,
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run a sweep, or go on with one.
+    """Run a sweep, or continue one.
 
-    One that was interrupted continues from its checkpoints; one whose limits were raised goes on
-    until they are reached again. Trials that failed through no fault of their configuration are
-    tried again; with --retry-failed all that failed, or those of the symptoms named after it.
+    An interrupted sweep continues from its checkpoints. A sweep whose limits were raised continues
+    until it reaches them. Trials that failed for reasons outside their configuration are retried;
+    --retry-failed retries all failed trials, or those with the symptoms named after it.
 
-    On a server it is submitted and followed; it goes on there when Ctrl-C ends the view of it.
+    On a server, the sweep is submitted and followed. Ctrl-C ends only the view.
     """
     if address := server_meant(home, server):
         _refuse_on_server(adopt, resume)
         retry = to_be_retried(retry_failed, symptoms)
         return _run_there(address, file, overrides or [], retry, accept_protocol, detach, json)
     if detach:
-        raise UserError("--detach needs a server: a sweep of a home runs as long as its command")
+        raise UserError(
+            "--detach needs a server: in a home, a sweep runs only as long as its command"
+        )
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
     from sweeper.sweepfile import load_sweep
@@ -121,9 +123,9 @@ def _run_there(
 
 def _refuse_on_server(adopt: bool, resume: bool) -> None:
     if adopt:
-        raise UserError("--adopt is of a home: a server's studies are its own")
+        raise UserError("--adopt is for homes: a server owns its studies")
     if resume:
-        raise UserError("--resume is of a home: on a server `sweeper resume NAME` is for that")
+        raise UserError("--resume is for homes: on a server, use `sweeper resume NAME`")
 
 
 def train(
@@ -136,34 +138,36 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME/N",
-            help="Train a trial of a sweep again, and say whether the numbers are the same.",
+            help="Train a trial again and compare the results bit for bit.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for its checkpoints and samples.  [./trained/NAME]")
+        Path | None, typer.Option(help="Folder for checkpoints and samples.  [./trained/NAME]")
     ] = None,
     until: Annotated[
         int | None, typer.Option(min=1, help="Stop after the evaluation at this step.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads to train by, which decide the last bits.")
+        int | None, typer.Option(min=1, help="CPU threads; another count changes the last bits.")
     ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Train one GAN, without a sweep.
 
-    Run it again to go on where it was interrupted. With --like, a trial of a sweep of a home is
-    trained once more as it was; the exit status is 1 where its numbers are not the same.
+    Run the same command again to continue an interrupted training. --like trains a trial of a
+    home again; the exit status is 1 if the results differ.
     """
     if like is not None:
         if what or overrides or until or threads:
-            raise UserError("--like takes everything from the trial: give --home and --out alone")
+            raise UserError(
+                "--like takes all settings from the trial: only --home and --out go with it"
+            )
         return train_like(like, home, out, _print_evaluation, json=json)
     if what is None:
         raise UserError("give a file or the name of a preset, or --like NAME/N")
     if home is not None:
-        raise UserError("--home is where --like looks: what is trained otherwise is in no home")
+        raise UserError("--home is for --like only: other trainings belong to no home")
     config = _checked(_trial_mapping(what, overrides or []))
     return _train(what, config, out or Path("trained") / Path(what).stem, until, threads, json)
 
@@ -240,7 +244,7 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     elif file := file_at(what):
         mapping = read_yaml(read_text(file), what)
         if not isinstance(mapping, dict):
-            raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
+            raise UserError(f"{what}: expected a mapping (a trial config or a sweep file)")
         if isinstance(mapping.get("base"), dict):
             parts = mapping.get("parts")
             mapping = {**({"parts": parts} if parts else {}), **mapping["base"]}
@@ -258,7 +262,7 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
         try:
             assign(mapping, path, given)
         except ValueError as error:
-            raise UserError(f"--set {text}: {error}; expected a mapping there") from error
+            raise UserError(f"--set {text}: {error}; expected a mapping") from error
     return mapping
 
 

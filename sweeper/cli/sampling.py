@@ -31,8 +31,8 @@ def sample(
         int | None,
         typer.Argument(min=0, help="Number of a trial.  [the best]", metavar="TRIAL"),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to draw.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Others, or the same ones again.")] = 0,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of samples.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     label: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +42,7 @@ def sample(
     truncation: Annotated[
         float | None,
         typer.Option(
-            metavar="T", help="Draw numbers of z beyond T again: better images, fewer kinds."
+            metavar="T", help="Truncation threshold of z: higher quality, less diversity."
         ),
     ] = None,
     out: Annotated[
@@ -54,10 +54,10 @@ def sample(
 ) -> None:
     """Draw samples of a trial's best generator.
 
-    They are drawn as in its evaluations: with averaged weights where it was measured with those. A
-    .png is a grid of them, or a scatter of points; an .npz has `images` as bytes (N, C, H, W), or
-    `points`, and the `labels` where the generator takes some. Files of this machine are meant:
-    after `sweeper login`, say so by --home.
+    They are drawn as in its evaluations: with the averaged weights if it was measured with them. A
+    .png is a grid of images, or a scatter plot of points; an .npz has `images` as bytes
+    (N, C, H, W), or `points`, and `labels` for a conditional generator. This verb reads local
+    files: after `sweeper login`, give --home.
     """
     if server_meant(home, server):
         raise UserError(
@@ -92,7 +92,7 @@ def _winner(sight: Sight) -> int:
 
     best = sight.standings.best
     if best is None:
-        raise UserError(f"no trial of {sight.name} has completed yet: name the one that is meant")
+        raise UserError(f"no trial of {sight.name} has completed yet: give the number of a trial")
     say(f"the best: {best_in_words(sight.standings)}", err=True)
     return best.trial.number
 

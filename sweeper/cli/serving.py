@@ -12,37 +12,33 @@ from sweeper.cli.printing import say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
-Host = Annotated[str, typer.Option(help="Address to listen at.")]
-Port = Annotated[int, typer.Option(min=1, max=65534, help="Port to listen at.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65534, help="Port to listen on.")]
 Public = Annotated[
-    str | None, typer.Option(metavar="URL", help="Address that people use: https://NAME.")
+    str | None, typer.Option(metavar="URL", help="Public address of the service: https://NAME.")
 ]
 Proxies = Annotated[
     list[str] | None,
-    typer.Option(metavar="ADDRESS", help="Proxy that says truly who asks; may be repeated."),
+    typer.Option(metavar="ADDRESS", help="Trusted reverse proxy (X-Forwarded-For); repeatable."),
 ]
-Certificate = Annotated[Path | None, typer.Option(help="Certificate of TLS, PEM.")]
-Key = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
-Roots = Annotated[
-    list[Path] | None, typer.Option(help="Folder below which sweeps may read; may be repeated.")
-]
+Certificate = Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")]
+Key = Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).")]
+Roots = Annotated[list[Path] | None, typer.Option(help="Folder that sweeps may read; repeatable.")]
 Stores = Annotated[
     list[str] | None,
-    typer.Option(metavar="URL", help="Store that sweeps may read from; may be repeated."),
+    typer.Option(metavar="URL", help="Object store that sweeps may read; repeatable."),
 ]
 MlflowPort = Annotated[
     int | None,
-    typer.Option(min=1, max=65535, help="Port of MLflow on loopback.  [the next after --port]"),
+    typer.Option(min=1, max=65535, help="Loopback port of MLflow.  [the next after --port]"),
 ]
 Internal = Annotated[
-    bool, typer.Option("--internal-targets", help="Let notices go to addresses inside.")
+    bool, typer.Option("--internal-targets", help="Allow webhooks to private addresses.")
 ]
 Down = Annotated[
-    bool, typer.Option("--down", help="End the drivers and the Ray that a service has left.")
+    bool, typer.Option("--down", help="Shut down the drivers and the Ray of a stopped service.")
 ]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Listen on a network without TLS all the same.")
-]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Allow a network address without TLS.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,8 +64,8 @@ def serve(
     """Serve the sweeps of many people at one address.
 
     The database is a file in the home, or the one at $SWEEPER_DATABASE. Ctrl-C and SIGTERM end the
-    service; the sweeps that run go on, and the next start finds them. With --down they are ended as
-    well, with the Ray that was started for them, to go on at the next start.
+    service; running sweeps continue, and the next start finds them. --down stops them too, with
+    the Ray that was started for them; they continue at the next start.
     """
     try:
         from sweeper.service import starting

@@ -19,13 +19,14 @@ def register(app: typer.Typer) -> None:
 
 def login(
     address: Annotated[
-        str, typer.Argument(help="Of the service, such as https://sweeps.lab.", metavar="URL")
+        str,
+        typer.Argument(help="Address of the service, such as https://sweeps.lab.", metavar="URL"),
     ],
 ) -> None:
-    """Sign in to a sweep service, which the other verbs then ask.
+    """Sign in to a sweep service, which the other verbs then use.
 
-    The token is read from $SWEEPER_TOKEN, a prompt or standard input, and kept in a file of the
-    user's own.
+    The token is read from $SWEEPER_TOKEN, a prompt or standard input, and kept in a file that only
+    the user can read.
     """
     from sweeper.client import Client
     from sweeper.client.login import Login, checked_address, checked_token, write_login
@@ -35,20 +36,23 @@ def login(
     with Client(chosen.address, chosen.token, patience=0) as client:
         me = client.people.me()
     if chosen.is_exposed:
-        say(f"warning: {there} is not encrypted: who listens on the way has the token", err=True)
+        say(
+            f"warning: {there} is not encrypted: anyone on the network path can read the token",
+            err=True,
+        )
     kept = write_login(chosen)
     say(f"signed in to {there} as {me.person.name}, to {me.token.scope}; it is kept in {kept}")
-    say("`sweeper run`, `ls`, `status` and their like ask it now; `--home DIR` looks in a folder")
+    say("`sweeper run`, `ls`, `status` and similar commands now use it; `--home DIR` uses a folder")
 
 
 def logout() -> None:
     """Forget the server and the token of `login`.
 
-    The token stays valid: `sweeper token revoke` or the page ends it.
+    The token stays valid: `sweeper token revoke` or the web page revokes it.
     """
     from sweeper.client.login import login_file, remove_login
 
-    say(f"{login_file()} is removed" if remove_login() else "there was no login")
+    say(f"removed {login_file()}" if remove_login() else "not signed in")
 
 
 def _token(address: str) -> str:

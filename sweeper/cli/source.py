@@ -170,14 +170,14 @@ def server_meant(home: Path | None, server: str | None) -> str | None:
         UserError: both are given.
     """
     if server and home is not None:
-        raise UserError("--server and --home name two places: give one of them")
+        raise UserError("--server and --home exclude each other: give one of them")
     if server or home is not None:
         return server or None
     if named := os.environ.get(SERVER_VARIABLE):
         return named
     if os.environ.get(HOME_VARIABLE) or (login := read_login()) is None:
         return None
-    say(f"at {login.address} (`--home sweeps` looks here instead)", err=True)
+    say(f"at {login.address} (`--home sweeps` uses the local folder instead)", err=True)
     return login.address
 
 

@@ -47,7 +47,7 @@ def run_on_server(
             filename=str(file),
         )
     except SpecConflict as error:
-        again = f"`sweeper resume NAME{source.flag}` goes on with one that is there"
+        again = f"`sweeper resume NAME{source.flag}` continues an existing sweep"
         raise SpecConflict(f"{error.message}; {again}") from error
     page = client.address + addresses.sweep(made.name)
     if detach:
@@ -60,7 +60,7 @@ def run_on_server(
 def _follow(source: ServerSource, name: str, page: str, json: bool) -> int:
     client, flag = source.client, source.flag
     goes_on = (
-        f"{name} goes on at {client.address}: `sweeper status {name}{flag}` looks at it, "
+        f"{name} continues at {client.address}: `sweeper status {name}{flag}` shows its progress, "
         f"`sweeper cancel {name}{flag}` ends it"
     )
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCOPES = "read, submit (which reads too) or admin (which does everything)"
 
 token = typer.Typer(
-    help="People and tokens, on a service's machine.",
+    help="Manage people and tokens, on the service's machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -41,15 +41,13 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    person: Annotated[str, typer.Argument(help="Whose it is.", metavar="PERSON")],
-    scope: Annotated[str, typer.Option(help=f"What it may do: {SCOPES}.")] = "submit",
-    days: Annotated[
-        float | None, typer.Option(help="After how many days it ends.  [never]")
-    ] = None,
-    name: Annotated[str, typer.Option(help="What it is for, to tell tokens apart.")] = "terminal",
+    person: Annotated[str, typer.Argument(help="Owner of the token.", metavar="PERSON")],
+    scope: Annotated[str, typer.Option(help=f"Permissions: {SCOPES}.")] = "submit",
+    days: Annotated[float | None, typer.Option(help="Days until it expires.  [never]")] = None,
+    name: Annotated[str, typer.Option(help="Purpose, to tell tokens apart.")] = "terminal",
     home: HomeOption = None,
 ) -> None:
-    """Make a token, and print it this once. Somebody who is new is added."""
+    """Make a token and print it, once. A new person is added."""
     from sweeper.service.state import accounts, audit
 
     chosen = accounts.Scope.of(scope)
@@ -59,14 +57,14 @@ def new(
         owner = owner or accounts.add_person(session, person)
         made, words = accounts.add_token(session, owner, name, chosen, days=days)
         audit.note(session, None, "make a token", person, detail={"id": made.id, "scope": scope})
-    say(f"{person} is new here" if added else f"one more token of {person}", err=True)
+    say(f"added {person}" if added else f"another token of {person}", err=True)
     until = "" if made.expires is None else f", until {_day(made.expires)}"
     say(f"token {made.id} to {chosen.word}{until}, shown this once:", err=True)
     say(words)
 
 
 def ls(home: HomeOption = None, json: JsonOption = False) -> None:
-    """List the tokens; what opens something is in none of them."""
+    """List the tokens, without their secrets."""
     from sweeper.service.state import accounts
 
     with _database(Home.at(home)) as database, database.reading() as session:
@@ -100,10 +98,10 @@ def ls(home: HomeOption = None, json: JsonOption = False) -> None:
 
 
 def revoke(
-    identifier: Annotated[str, typer.Argument(help="Id of a token, see `ls`.", metavar="ID")],
+    identifier: Annotated[str, typer.Argument(help="Id of a token, as in `ls`.", metavar="ID")],
     home: HomeOption = None,
 ) -> None:
-    """Have a token open nothing from now on, nor the browsers that were signed in with it."""
+    """Revoke a token, and sign out the browsers that used it."""
     from sweeper.service.state import accounts, audit
 
     # Whoever pastes a whole token means it: its id is in it.
@@ -112,7 +110,7 @@ def revoke(
         owner = accounts.revoke(session, identifier).person_id
         person = next(one.name for one in accounts.people(session) if one.id == owner)
         audit.note(session, None, "revoke a token", person, detail={"id": identifier})
-    say(f"token {identifier} of {person} opens nothing any more")
+    say(f"token {identifier} of {person} is revoked")
 
 
 def people(home: HomeOption = None, json: JsonOption = False) -> None:
@@ -126,7 +124,7 @@ def people(home: HomeOption = None, json: JsonOption = False) -> None:
         print_json(found)
         return
     rows = [tuple("-" if one[key] is None else one[key] for key in keys) for one in found]
-    print_table(("person", "weight", "trials at once", "GPUs", "GPU hours a month"), rows)
+    print_table(("person", "weight", "trials at once", "GPUs", "GPU hours per month"), rows)
 
 
 @contextmanager
@@ -148,7 +146,7 @@ def _database(home: Home, *, create: bool = False) -> Iterator[Database]:
     if file is not None and not file.exists() and not create:
         raise UserError(
             f"there is no service in {home.path} yet: `sweeper serve{home.flag}` starts one, "
-            f"`sweeper token new PERSON --scope admin{home.flag}` makes its first token"
+            f"`sweeper token new PERSON --scope admin{home.flag}` makes the first token"
         )
     with private(home.path):
         if file is not None:

@@ -19,14 +19,14 @@ def register(app: typer.Typer) -> None:
 
 def tricks(
     name: Annotated[
-        str | None, typer.Argument(help="A trick or a preset, to be shown in full.", metavar="NAME")
+        str | None, typer.Argument(help="Trick or preset to show in full.", metavar="NAME")
     ] = None,
     presets: Annotated[bool, typer.Option("--presets", help="List the presets.")] = False,
     json: JsonOption = False,
 ) -> None:
     """List the tricks, or show one of them in full.
 
-    Those of installed distributions are among them.
+    The list includes those of installed distributions.
     """
     from trials.part import using_installed
 
@@ -105,7 +105,7 @@ def _one(name: str, json: bool) -> None:
         for other, reason in facts["conflicts"].items():
             _row(f"  {other:<{widest}}  ", reason)
     if facts["differences"]:
-        say("\nnot as in the paper or its authors' code")
+        say("\ndifferences from the paper or its authors' code")
         for difference in facts["differences"]:
             _row("  ", difference)
     for paragraph in facts["description"].split("\n\n"):

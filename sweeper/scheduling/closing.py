@@ -45,7 +45,7 @@ def closing(
     if conductor.complete:
         if unscored:
             asked: SweepState = "cancelled" if cancelled else "stopped"
-            message = f"{unscored}; run the sweep again for it"
+            message = f"{unscored}; run the sweep again to measure it"
             return "interrupted" if signalled else asked, message
         if failed:
             return "failed", failed
@@ -54,7 +54,7 @@ def closing(
     halting = conductor.halting
     again = f"{halting.again} to go on"
     if signalled:
-        return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
+        return "interrupted", f"interrupted; {again}: every trial continues from its checkpoint"
     if cancelled:
         return "cancelled", f"cancelled; {again}"
     message = halting.message or "stopped"
@@ -74,7 +74,7 @@ def none_finished(trials: Sequence[Trial]) -> str:
     told = ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
     reason = next(trial.reason for trial in over if (trial.symptom or trial.state) == most)
     found = f"none of {plural(len(over), 'trial')} finished ({told}): {reason}"
-    return f"{found}; mend that, then {cause(most).way_on}" if cause(most).curable else found
+    return f"{found}; fix this, then {cause(most).way_on}" if cause(most).curable else found
 
 
 def _lost(lost: Sequence[Trial]) -> str:
@@ -83,8 +83,8 @@ def _lost(lost: Sequence[Trial]) -> str:
     told = ", ".join(f"{count:,} {name}" for name, count in names.most_common())
     them = "it" if len(lost) == 1 else "them"
     return (
-        f"{plural(len(lost), 'trial')} came to nothing through no fault of the configuration "
-        f"({told}): {lost[-1].reason}; run the sweep again to try {them} once more"
+        f"{plural(len(lost), 'trial')} failed for reasons outside the configuration "
+        f"({told}): {lost[-1].reason}; run the sweep again to retry {them}"
     )
 
 
@@ -104,4 +104,4 @@ def gave_out(error: Exception) -> Loss:
 
 def unwritten(error: OSError) -> str:
     """Of a run whose report could not be written."""
-    return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
+    return f"cannot write the report: {error}; no trial is lost: run the sweep again to write it"

@@ -90,7 +90,7 @@ class Scoring:
         try:  # what has come here of it may be an earlier commit, or nothing yet
             return GENERATOR in Copies(self._folder, self._bucket, PATIENCE).published(number)
         except BucketError as error:
-            self.message = _without(number, f"{error}; run the sweep again for it")
+            self.message = _without(number, f"{error}; run the sweep again to measure it")
             return False
 
     def run(self, interrupted: Interrupted) -> None:

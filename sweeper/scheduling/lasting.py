@@ -36,7 +36,7 @@ def run_lasting(
         try:
             return run(sweep, home, events=events, **given)
         except StudyAway as error:  # only of a study that has been opened
-            tell(Noted(f"{error}: the sweep goes on when it answers again", time.time()))
+            tell(Noted(f"{error}: the sweep continues when it answers again", time.time()))
         while not _answers():
             time.sleep(LOOK_EVERY)
         tell(Noted("the database answers again", time.time()))

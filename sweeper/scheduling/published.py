@@ -126,8 +126,8 @@ class Published:
         while self._asked or given_up(self._folder) or self._busy:
             self._wake.set()
             if time.monotonic() > end:
-                lacking = f"not all that trials have published is here: {self._trouble}"
-                return f"{lacking}; run the sweep again for it"
+                lacking = f"not everything that trials published has arrived: {self._trouble}"
+                return f"{lacking}; run the sweep again to fetch the rest"
             time.sleep(LOOK_EVERY / 20)
         return ""
 

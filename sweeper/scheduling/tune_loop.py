@@ -107,7 +107,7 @@ class Tuning:
             self._room.check()
             check_machines(self._mark, self._room)
             if not self._room.nodes():
-                self._note("no machine is there yet for a trial: Ray's autoscaler is to add some")
+                self._note("no machine is available for a trial yet: waiting for Ray's autoscaler")
             crashes = 0
             while not (self._conductor.finished or self.now):
                 if self._conductor.stands_by:

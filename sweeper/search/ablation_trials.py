@@ -50,7 +50,7 @@ def design_of(sweep: Sweep) -> Design:
     kind = DesignKind.named(sweep.ablation.name)(sweep.ablation)
     design, told = kind.arrange(factors, reason), f"the ablation design '{kind.key}'"
     if not isinstance(design, Design):
-        raise PartError(f"{told} gives {design!r} (expected a Design)")
+        raise PartError(f"{told} returned {design!r} (expected a Design)")
     if fault := fault_of_cells(design) or fault_of_reference(design, kind.factorial):
         raise PartError(f"{told}: {fault}")
     return design

@@ -99,7 +99,7 @@ def translated(place: Path | None = None) -> Iterator[None]:
         yield
     except optuna.exceptions.UpdateFinishedTrialError as error:
         raise LedgerError(
-            "another program has ended a trial that runs: run the sweep again to go on"
+            "another program ended a running trial: run the sweep again to continue"
         ) from error
     except (OSError, optuna.exceptions.StorageInternalError) as error:
         where = "the study" if place is None else f"the study of {place}"

@@ -91,16 +91,16 @@ def faults_of(beliefs: Mapping[str, Belief], parameters: Sequence[Parameter]) ->
         place = ("search", "prior", path)
         if path not in by_path:
             close = nearest(path, list(by_path))
-            yield Fault(place, "is no parameter of this sweep", "one of its parameters", close)
+            yield Fault(place, "is not a parameter of this sweep", "one of its parameters", close)
             continue
         domain = by_path[path].domain
         given = set(belief.model_dump(exclude_none=True))
         if isinstance(domain, Range):
-            wanted, words = {"center", "spread"}, "{center: …, spread: …}, for it is a range"
+            wanted, words = {"center", "spread"}, "{center: …, spread: …}, because it is a range"
         elif isinstance(domain, Toggle):
-            wanted, words = {"on"}, "{on: …}, for it is a toggle"
+            wanted, words = {"on"}, "{on: …}, because it is a toggle"
         else:
-            wanted, words = {"weights"}, "{weights: […]}, for it has values"
+            wanted, words = {"weights"}, "{weights: […]}, because it has values"
         if given != wanted:
             yield Fault(place, f"has {', '.join(sorted(given)) or 'nothing'}", words)
         elif isinstance(domain, Range) and not domain.low <= (belief.center or 0) <= domain.high:
@@ -109,7 +109,7 @@ def faults_of(beliefs: Mapping[str, Belief], parameters: Sequence[Parameter]) ->
         elif belief.weights is not None:
             size, weights = len(tuple(domain.points())), belief.weights
             if len(weights) != size or min(weights) < 0 or not sum(weights):
-                told = f"{size} of 0 and more, and one of them more"
+                told = f"{size}, each at least 0 and one above 0"
                 yield Fault((*place, "weights"), f"there are {len(weights)} weights", told)
 
 

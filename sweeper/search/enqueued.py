@@ -40,7 +40,7 @@ def fitting(sweep: Sweep, entry: FrozenTrial) -> dict[str, Any]:
     """
     given = entry.system_attrs.get(POINT, {})
     if not isinstance(given, Mapping):
-        raise Unfit("it is no mapping of parameters to values")
+        raise Unfit("it is not a mapping of parameters to values")
     values = point(sweep, given)
     kept = sorted(key for key in entry.user_attrs if _is_kept(key))
     if kept and entry.state == TrialState.WAITING:
@@ -83,7 +83,7 @@ def check_honoured(draw: Draw, values: Mapping[str, Any]) -> None:
     """
     lost = [path for path, value in values.items() if not same(draw.values.get(path), value)]
     if lost:
-        raise Unfit(f"{', '.join(lost)} cannot be on beside the rest of that configuration")
+        raise Unfit(f"{', '.join(lost)} cannot be on together with the rest of that configuration")
 
 
 def _own(sweep: Sweep, path: str, value: Any) -> Any:
@@ -107,7 +107,7 @@ def _unmet(sweep: Sweep, values: Mapping[str, Any]) -> Iterator[str]:
                 f"{on} is {' or '.join(map(repr, allowed))}"
                 for on, allowed in parameter.when.items()
             )
-            yield f"{path} is there only where {wanted}: enqueue that as well"
+            yield f"{path} applies only where {wanted}: enqueue that as well"
 
 
 def _is_kept(key: str) -> bool:

@@ -52,7 +52,7 @@ def foreign_entry(entry: FrozenTrial) -> ForeignEntry:
     elif entry.state == TrialState.WAITING:
         words = "enqueued, and not run yet"
     elif entry.state == TrialState.RUNNING:
-        words = "asked for by another program, which alone can end it"
+        words = "asked for by another program, and only that program can end it"
     elif entry.user_attrs.get(MARK):
         words = f"ended by another program ({state}), or copied from a trial"
     else:

@@ -36,7 +36,7 @@ class Identity:
             return None
         except (OSError, ValueError, RecursionError, TypeError, LookupError) as error:
             raise LedgerError(
-                f"{folder.identity} is damaged: bring it back from a copy, or remove it and run "
+                f"{folder.identity} is damaged: restore it from a backup, or remove it and run "
                 "the sweep with --adopt"
             ) from error
         return cls(str(home), None if study is None else str(study))
@@ -96,7 +96,7 @@ def refusal(name: str, path: str) -> str:
     """Why a study is not shown in this home."""
     return (
         f"the study {name!r} is driven from {path}, and two homes cannot share one: give this "
-        "sweep another name, or, where that home is given up, make the study this one's by "
+        "sweep another name, or, if that home is no longer used, make the study this one's by "
         "`sweeper run FILE --adopt`"
     )
 
@@ -104,7 +104,7 @@ def refusal(name: str, path: str) -> str:
 def lost(folder: SweepFolder) -> str:
     """Why a folder without its study is not opened."""
     return (
-        f"the study of {folder.path} is gone: bring {folder.study_journal.name} back from a copy, "
+        f"the study of {folder.path} is gone: restore {folder.study_journal.name} from a backup, "
         "set SWEEPER_STORAGE as it was where the study is in a database, or remove the folder to "
         "begin from the start"
     )

@@ -71,7 +71,7 @@ class Journal(BaseJournalBackend):
         if lost > 0:
             raise LedgerError(
                 f"{self.path} lacks {lost} of the {self._promised} operations that were "
-                f"written to it: bring it back from a copy, or remove {self._count.path.name} "
+                f"written to it: restore it from a backup, or remove {self._count.path.name} "
                 "beside it to go on with what is left"
             )
 
@@ -148,10 +148,10 @@ class Journal(BaseJournalBackend):
             with open(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as file:
                 end = file.seek(0, os.SEEK_END)
                 if end < self._size:
-                    raise LedgerError(f"{self.path} was cut by another program: bring it back")
+                    raise LedgerError(f"{self.path} was truncated by another program: restore it")
                 if self._hold != (end, _identity(_lock_of(self.path))):
                     raise Superseded(
-                        f"another program has taken up {self.path} while this driver stood still "
+                        f"another program took over {self.path} while this driver was stalled "
                         "in a write; this driver writes nothing more"
                     )
                 whole = end
@@ -236,8 +236,8 @@ class JournalStudies(JournalStorage):
             ):
                 raise
             raise LedgerError(
-                f"line {number} of {self._backend.path} is no operation of a study: bring the "
-                "file back from a copy, or remove the line if another program wrote it"
+                f"line {number} of {self._backend.path} is not an operation of a study: "
+                "restore the file from a backup, or remove the line if another program wrote it"
             ) from error
 
 

@@ -29,7 +29,7 @@ class Count:
             return 0
         except (OSError, ValueError) as error:
             raise LedgerError(
-                f"{self.path} holds no number: remove it, if study.journal is whole"
+                f"{self.path} does not hold a number: remove it if study.journal is whole"
             ) from error
 
     def write(self, count: int) -> None:

@@ -48,13 +48,15 @@ def gathered(sweep: Sweep, home: Home) -> dict[str, Any]:
             other = _read(sweep, home, name)
             if not alike(protocol, other.protocol):
                 told = changes_in_words(protocol, other.protocol)
-                raise _UnfitError(f"is measured by another protocol than those before it: {told}")
+                raise _UnfitError(
+                    f"is measured by another protocol than the sweeps before it: {told}"
+                )
             protocol = protocol or other.protocol
             over = [trial for trial in other.trials if _is_evidence(other, trial)]
             fitting = [entry for trial in over if (entry := _mapped(sweep, other, trial))]
             if not fitting:
                 count = plural(len(over), "trial")
-                raise _UnfitError(f"has {count}, and none lies in this space")
+                raise _UnfitError(f"has {count}, but none lies in this search space")
         except (_UnfitError, SweeperError) as error:
             problems.append(Problem(f"search.learn_from[{place}]", f"{name}: {error}"))
         else:
@@ -75,8 +77,8 @@ def otherwise_in_words(learned: Mapping[str, Any]) -> list[str]:
     """A warning of each sweep that trained with other settings, of what is learned as `gathered`
     gives it."""
     return [
-        f"search.learn_from: {name} trained with another {few(paths)} than this sweep; what "
-        "was good there need not be here"
+        f"search.learn_from: {name} trained with a different {few(paths)} than this sweep; what "
+        "was good there may not be good here"
         for name, paths in learned.get("otherwise", {}).items()
     ]
 
@@ -100,7 +102,7 @@ def _read(sweep: Sweep, home: Home, name: str) -> Standings:
         raise _UnfitError(f"has another objective: {goals}")
     lengths = [default_at(one.base, "steps") for one in (other, sweep)]
     if lengths[0] != lengths[1]:
-        raise _UnfitError(f"trains for {lengths[0]} steps, and this sweep for {lengths[1]}")
+        raise _UnfitError(f"trains for {lengths[0]} steps, but this sweep for {lengths[1]}")
     study = read_study(other, folder)
     if study is None:
         raise _UnfitError("has no trial yet")

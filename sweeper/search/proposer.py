@@ -168,7 +168,7 @@ class Proposer:
         turn = self._turn(own, entry.number, values)
         draw = self._sampler.honour(turn)
         if draw is None:
-            raise Unfit("every point that it fits has been asked already")
+            raise Unfit("every matching configuration has been tried already")
         check_honoured(draw, values)
         return draw, turn.noted
 

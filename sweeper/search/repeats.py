@@ -111,6 +111,6 @@ def repeats_in_words(sweep: Sweep) -> str:
     if points >= limit:
         return ""
     return (
-        f"the space has {points:,} points and limits.trials is {limit:,}: what is beyond repeats "
-        "points on the same seed, to the same end"
+        f"the space has {points:,} points and limits.trials is {limit:,}: the trials beyond that "
+        "repeat points on the same seed, with the same result"
     )

@@ -99,7 +99,7 @@ def reaching(url: str) -> Iterator[None]:
         yield
     except exc.ArgumentError as error:
         raise UserError(
-            f"{STORAGE_VARIABLE} holds no address of a database; expected "
+            f"{STORAGE_VARIABLE} is not a database address; expected "
             "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE.db"
         ) from error
     except ImportError as error:

@@ -24,7 +24,7 @@ def unscored(folder: SweepFolder, standings: Standings) -> list[int]:
 def in_words(numbers: Iterable[int]) -> str:
     """That these have no final score yet; empty where there is none."""
     names = ", ".join(map(trial_name, numbers))
-    return f"the final score is still to be measured, of trial {names}" if names else ""
+    return f"the final score of trial {names} is not measured yet" if names else ""
 
 
 def _has_generator(folder: SweepFolder, number: int) -> bool:

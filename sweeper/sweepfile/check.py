@@ -97,9 +97,9 @@ class _Checker:
                 continue
             if any(measures(path) for path in (parameter.path, *parameter.tied)):
                 message = (
-                    "changes what trials are measured by: values of two protocols do not compare"
+                    "changes how trials are measured: values of two protocols cannot be compared"
                 )
-                self.document.add(at, message, "a setting of base, and a sweep for each")
+                self.document.add(at, message, "a setting of base, and one sweep for each value")
                 continue
             try:
                 by_value = [self._faults(parameter, value) for value in parameter.domain.samples()]
@@ -163,7 +163,7 @@ class _Checker:
                 self.document.add(
                     ("parameters", parameter.path),
                     "can never be on: " + "; ".join(_as_text(reason) for reason in reasons),
-                    "a trick that goes with the base and the other parameters",
+                    "a trick that is compatible with the base and the other parameters",
                 )
 
     def _single_choices(self) -> Iterator[dict[str, Any]]:
@@ -266,7 +266,7 @@ def settle_objective(
             settled.append(item)
             continue
         if stem not in recorded:
-            what = "is not measured in this sweep" if stem in Measure.all() else "is no measure"
+            what = "is not measured in this sweep" if stem in Measure.all() else "is not a measure"
             document.add(
                 (*at, "metric"),
                 f"{item.metric!r} {what}",
@@ -280,7 +280,7 @@ def settle_objective(
             continue
         goal: Goal = "minimize" if measure.better == "lower" else "maximize"
         if "goal" in item.model_fields_set and item.goal != goal:
-            wrong = f"to {item.goal} {item.metric} is to make it worse"
+            wrong = f"to {item.goal} {item.metric} would make it worse"
             document.add((*at, "goal"), wrong, goal)
         settled.append(item.model_copy(update={"goal": goal}))
     return tuple(settled)

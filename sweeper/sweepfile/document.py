@@ -259,14 +259,14 @@ class _Builder:
                 self.document.add(path, "a key is a list or a mapping", "a name")
                 continue
             if UNKEPT.search(key_node.value):
-                self.document.add(path, f"the key {shown(key_node.value)} is no text", "a name")
+                self.document.add(path, f"the key {shown(key_node.value)} is not text", "a name")
                 continue
             key, inner = key_node.value, (*path, key_node.value)
             if key in seen:
                 self.document.problems.append(
                     Problem(
                         dotted(inner),
-                        f"is given twice, first in line {seen[key]}",
+                        f"is given twice, first on line {seen[key]}",
                         file=self.document.file,
                         line=_line(key_node),
                     )
@@ -292,7 +292,7 @@ class _Builder:
                 case "float":
                     return self._bounded(float(re.sub(r"\.(?=inf|nan)", "", text.lower())), path)
         except ValueError:
-            self.document.refuse(path, f"{shown(text)} is no {kind}", "a plain value")
+            self.document.refuse(path, f"{shown(text)} is not of type {kind}", "a plain value")
         else:
             self._refuse_tag(node, path)
         return None
@@ -308,12 +308,12 @@ class _Builder:
     def _bounded(self, number: int | float, path: Path) -> int | float | None:
         if is_kept(number):
             return number
-        self.document.refuse(path, f"{shown(number)} is too large or no number", "a finite number")
+        self.document.refuse(path, f"{shown(number)} is too large or NaN", "a finite number")
         return None
 
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
         tag = node.tag.replace(_CORE, "!!")
-        self.document.refuse(path, f"the tag {tag} is not read", "a plain value")
+        self.document.refuse(path, f"the tag {tag} is not supported", "a plain value")
 
 
 def _line(node: yaml.Node) -> int:

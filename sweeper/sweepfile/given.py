@@ -21,12 +21,12 @@ def _copied(document: Document, value: Any, at: Path) -> Any:
         texts = {key: inner for key, inner in value.items() if _is_kept_key(key)}
         for key in value:
             if key not in texts:
-                document.add(at, f"the key {shown(key)} is no text", "a name")
+                document.add(at, f"the key {shown(key)} is not text", "a name")
         return {key: _copied(document, inner, (*at, key)) for key, inner in texts.items()}
     if isinstance(value, list):
         return [_copied(document, item, (*at, place)) for place, item in enumerate(value)]
     if isinstance(value, int | float) and not is_kept(value):
-        document.refuse(at, f"{shown(value)} is too large or no number", "a finite number")
+        document.refuse(at, f"{shown(value)} is too large or NaN", "a finite number")
         return None
     if isinstance(value, str) and (unkept := UNKEPT.search(value)):
         document.refuse(at, f"holds the character U+{ord(unkept[0]):04X}", "text")

@@ -101,7 +101,7 @@ def read_stored(file: FilePath) -> Sweep:
     except ValueError as error:
         raise SpecError([Problem("", f"is damaged: {error}", file=str(file))]) from error
     if not isinstance(stored, dict):
-        raise SpecError([Problem("", "is damaged: it holds no mapping", file=str(file))])
+        raise SpecError([Problem("", "is damaged: it is not a mapping", file=str(file))])
     return sweep_from_dict(stored, str(file))
 
 
@@ -134,12 +134,12 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     """The sweep of a document, or None; problems go to the document."""
     root = document.root
     if not isinstance(root, dict):
-        what = "the file is empty" if root is None else f"{shown(root)} is no sweep"
+        what = "the file is empty" if root is None else f"{shown(root)} is not a sweep"
         document.add((), what, "a mapping with name, base, parameters, limits")
         return None
     for key in root:
         if key in wandb.SECTIONS:
-            document.add((key,), "is a section of W&B's", wandb.SECTIONS[key])
+            document.add((key,), "is a section of W&B sweeps", wandb.SECTIONS[key])
         elif key not in KEYS:
             document.add((key,), "there is no such section", one_of(KEYS), nearest(key, KEYS))
     with using(_asked(root)) as lacking:
@@ -225,7 +225,7 @@ def _read_name(document: Document, root: Mapping[str, Any]) -> str:
     if name is None:
         document.add(("name",), "is missing", "a name for the sweep and its folder")
     elif not isinstance(name, str):
-        document.add(("name",), f"{shown(name)} is no text", "a name, in quotes if it is a number")
+        document.add(("name",), f"{shown(name)} is not text", "a name, in quotes if it is a number")
     elif is_reserved(name):
         document.add(("name",), f"{name!r} {TAKEN}", "another")
     elif not is_valid_name(name):
@@ -309,7 +309,7 @@ def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | N
     objectives = tuple(item for item in read if item is not None)
     if len(objectives) == 2 and objectives[0].metric == objectives[1].metric:
         document.add(
-            ("objective", 1, "metric"), f"{objectives[0].metric} is there twice", "two measures"
+            ("objective", 1, "metric"), f"{objectives[0].metric} is given twice", "two measures"
         )
     return objectives if len(objectives) == len(read) else None
 

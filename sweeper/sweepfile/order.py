@@ -61,7 +61,7 @@ def in_order(
     circle = [path for path in parameters if path not in done or path in parameters[path].when]
     if circle:
         at = ("parameters", circle[0], "when")
-        document.add(at, f"conditions go in a circle: {', '.join(circle)}", "no circle")
+        document.add(at, f"conditions form a cycle: {', '.join(circle)}", "no circle")
     return tuple(parameter for path, parameter in done.items() if path not in circle)
 
 

@@ -28,7 +28,7 @@ def lay_over(document: Document, text: str) -> None:
     ]
     if not equals or not all(keys):
         document.problems.append(
-            Problem("", "is no override", "path=value, such as limits.trials=50", file=label)
+            Problem("", "is not an override", "path=value, such as limits.trials=50", file=label)
         )
         return
     if keys[0] not in KEYS:

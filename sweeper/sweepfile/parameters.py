@@ -67,11 +67,11 @@ def _read_parameter(
 ) -> tuple[Domain | None, dict[str, tuple[Any, ...]] | None]:
     at = (*ROOT, path)
     if not path or not all(path.split(".")):
-        document.add(at, f"{path!r} is no path", "names joined by dots: optimizer.generator.lr")
+        document.add(at, f"{path!r} is not a path", "names joined by dots: optimizer.generator.lr")
         return None, None
     if not isinstance(given, Mapping):
         hint = "a mapping: {values: […]}, {min: …, max: …}, {value: …} or {toggle: true}"
-        document.add(at, f"{shown(given)} is no domain", hint)
+        document.add(at, f"{shown(given)} is not a domain", hint)
         return None, None
     domain = _read_domain(document, at, path, given)
     return domain, _read_when(document, (*at, "when"), given.get("when"))
@@ -82,7 +82,7 @@ def _read_when(document: Document, at: Path, given: Any) -> dict[str, tuple[Any,
         return {}
     if not isinstance(given, Mapping) or not given:
         expected = "parameters and their values: {tricks.ema: true, loss: [hinge, wgan]}"
-        document.add(at, f"{shown(given)} is no condition", expected)
+        document.add(at, f"{shown(given)} is not a condition", expected)
         return None
     count = len(document.problems)
     for path, allowed in given.items():
@@ -126,7 +126,7 @@ def _refuse_unknown(document: Document, at: Path, given: Mapping[str, Any]) -> N
         given = {key: value for key, value in given.items() if key not in ("mu", "sigma")}
     for key in given:
         if key in wandb.SETTINGS:
-            document.add((*at, key), "is a setting of W&B's", wandb.SETTINGS[key])
+            document.add((*at, key), "is a setting of W&B sweeps", wandb.SETTINGS[key])
         elif key not in ALL_KEYS:
             close = nearest(str(key), ALL_KEYS)
             document.add((*at, key), "there is no such setting", one_of(ALL_KEYS), close)
@@ -174,7 +174,7 @@ def _form(document: Document, at: Path, given: Mapping[str, Any]) -> str | None:
         whole = all(isinstance(bound, int) and not isinstance(bound, bool) for bound in bounds)
         stepped = given.get("q", given.get("step")) is not None
         return "q_uniform" if stepped else "int_uniform" if whole else "uniform"
-    document.add(at, "names no domain", "`values`, `min` and `max`, `value`, or `toggle: true`")
+    document.add(at, "has no domain", "`values`, `min` and `max`, `value`, or `toggle: true`")
     return None
 
 
@@ -202,7 +202,7 @@ def _read_values(document: Document, at: Path, given: Mapping[str, Any]) -> Valu
     seen: dict[str, int] = {}
     for position, value in enumerate(values):
         if seen.setdefault(canonical(value), position) != position:
-            document.add((*here, position), f"{shown(value)} is there twice", "each value once")
+            document.add((*here, position), f"{shown(value)} is given twice", "each value once")
     return Values(tuple(values)) if len(seen) == len(values) else None
 
 
@@ -223,7 +223,9 @@ def _read_range(document: Document, at: Path, given: Mapping[str, Any], form: st
     integer = form.startswith("int_") or (stepped and whole)
     count = len(document.problems)
     if integer and not whole:
-        document.add(at, f"a {form} distribution has whole bounds", "integers for min, max and q")
+        document.add(
+            at, f"a {form} distribution needs integer bounds", "integers for min, max and q"
+        )
     if low >= high:
         document.add((*at, "min"), f"min {low} is not below max {high}", "min < max")
     elif step is not None and not 0 < step <= high - low:
@@ -231,7 +233,7 @@ def _read_range(document: Document, at: Path, given: Mapping[str, Any], form: st
     if log and low <= 0:
         document.add(
             (*at, "min"),
-            f"a logarithmic range cannot reach {low}",
+            f"a logarithmic range cannot include {low}",
             "min > 0; bounds are the values themselves, not their exponents",
         )
     if len(document.problems) == count:
@@ -248,11 +250,13 @@ def _check_extent(document: Document, at: Path, domain: Range) -> None:
     low, high = exact(domain.low), exact(domain.high)
     between = f"from {domain.low} to {domain.high}"
     if domain.log and float(domain.low) == float(domain.high):
-        message = f"{between} is no way on a logarithmic scale: both are one floating-point number"
+        message = (
+            f"{between} is empty on a logarithmic scale: both are the same floating-point number"
+        )
         document.add(at, message, "bounds further apart")
     elif (high / low if domain.log else high - low) > sys.float_info.max:
         of = "ratio" if domain.log else "difference"
-        message = f"the {of} of the bounds, {between}, is beyond floating-point numbers"
+        message = f"the {of} of the bounds, {between}, is too large for a floating-point number"
         document.add(at, message, f"a {of} below {sys.float_info.max:.1g}")
     elif domain.step is not None and not domain.integer and high - low > MOST * exact(domain.step):
         message = f"step {domain.step} {between} is too small for floating-point numbers"
@@ -273,7 +277,7 @@ def _number(document: Document, at: Path, given: Any) -> float | None:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return given
     quotes = ", without quotes" if isinstance(given, str) else ""
-    document.add(at, f"{shown(given)} is no number", f"a number{quotes}")
+    document.add(at, f"{shown(given)} is not a number", f"a number{quotes}")
     return None
 
 
@@ -303,7 +307,9 @@ def _check_conditions(
                 _check_condition(document, at, parameters[path], allowed)
             elif path not in raw:
                 close = nearest(path, raw)
-                document.add(at, "is no parameter of this sweep", "a path that is searched", close)
+                document.add(
+                    at, "is not a parameter of this sweep", "a path that is searched", close
+                )
 
 
 def _check_condition(
@@ -311,7 +317,7 @@ def _check_condition(
 ) -> None:
     if isinstance(parent.domain, Range):
         expected = "a toggle or a parameter with `values`"
-        document.add(at, "a condition cannot stand on a range", expected)
+        document.add(at, "a condition cannot depend on a range", expected)
         return
     possible = parent.domain.points()
     for value in allowed:

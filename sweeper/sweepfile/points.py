@@ -32,8 +32,10 @@ def check_tries(document: Document, sweep: Sweep) -> None:
         try:
             draw = tried(sweep, given)
         except KeyError as error:
-            told = f"leaves {error.args[0]} open, and the base has no value of the space for it"
-            document.add(at, told, f"a value of {error.args[0]}")
+            told = (
+                f"leaves {error.args[0]} out, and the value in the base is not in the search space"
+            )
+            document.add(at, told, f"a value for {error.args[0]}")
             continue
         for path, reason in _lost(sweep, given, draw):
             document.add((*at, path), reason)
@@ -54,7 +56,7 @@ def misfits(
         parameter = by_path.get(path)
         if parameter is None:
             close = nearest(str(path), list(by_path))
-            yield str(path), "is no parameter of this sweep", one_of(by_path), close
+            yield str(path), "is not a parameter of this sweep", one_of(by_path), close
         elif not parameter.domain.contains(value):
             words = ", ".join(f"{key}: {what}" for key, what in parameter.domain.as_dict().items())
             yield path, f"{shown(value)} is not one of its values", words, ""
@@ -65,13 +67,13 @@ def _lost(sweep: Sweep, given: Mapping[str, Any], draw: Draw) -> Iterator[tuple[
     for path, value in given.items():
         parameter = sweep.parameter(path)
         if path in draw.forced:
-            yield path, "cannot be on beside the rest of that configuration"
+            yield path, "cannot be on together with the rest of that configuration"
         elif path not in draw.values:
             wanted = " and ".join(
                 f"{on} is {' or '.join(map(repr, allowed))}"
                 for on, allowed in parameter.when.items()
             )
-            yield path, f"is there only where {wanted}"
+            yield path, f"applies only where {wanted}"
         elif not same(draw.values[path], value):
             yield path, f"would be {shown(draw.values[path])}"
 

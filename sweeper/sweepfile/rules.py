@@ -28,7 +28,7 @@ def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
         try:
             urlsplit(tracking.uri)
         except ValueError as error:
-            document.add(("tracking", "uri"), f"is no address: {error}")
+            document.add(("tracking", "uri"), f"is not an address: {error}")
 
 
 def check_resources(
@@ -42,7 +42,7 @@ def check_resources(
     if resources.whole == Given(cpu=0.0, gpu=0.0):
         document.add(
             ("resources", "cpu"),
-            "0 is too little: a trial without a GPU would be given nothing to compute on",
+            "0 is too little: a trial without a GPU would have nothing to compute on",
             "auto, or cores above 0; a share of one, such as 0.5, lets trials take turns on it",
         )
     if resources.whole.gpu > 1:
@@ -55,7 +55,7 @@ def check_resources(
         has = "have a GPU each" if resources.gpu else "use no GPU"
         document.add(
             ("resources", "mps"),
-            f"would do nothing: trials {has} here",
+            f"has no effect: trials {has} here",
             "`gpu: auto`, or a share of a GPU such as `gpu: 0.5`",
         )
 
@@ -67,13 +67,13 @@ def _check_device(document: Document, resources: Resources, device: Any) -> None
     if resources.gpu == 0:
         document.add(
             ("base", "device"),
-            "is a GPU, and `resources.gpu` gives the trials of this sweep none",
+            "is a GPU, but `resources.gpu` gives the trials of this sweep none",
             "`resources: {gpu: 1}`, a share of one such as 0.5, or auto",
         )
     elif device not in ("cuda", "cuda:0"):
         document.add(
             ("base", "device"),
-            f"{device} is none that a trial sees: it is given one GPU, which is its first",
+            f"{device} is not visible to a trial: it is given one GPU, which it sees as its first",
             "cuda",
         )
 
@@ -86,7 +86,7 @@ def check_lag(document: Document, base: Mapping[str, Any], scheduler: Any) -> No
     if scheduler is not None and scheduler.part.copies and default_at(base, "evaluation.lag"):
         document.add(
             ("base", "evaluation", "lag"),
-            f"{scheduler.name} copies weights as they were measured, and with a lag they have"
+            f"{scheduler.name} copies weights as they were measured, but with a lag they have"
             " trained on by then",
             "0",
         )
@@ -132,13 +132,13 @@ def check_together(
             samplers = base_of("sampler").all().items()
             document.add(
                 ("search", "sampler"),
-                f"{search.name} optimises one objective, and here are two",
+                f"{search.name} optimises one objective, but there are two",
                 one_of(key for key, part in samplers if part.objectives >= 2),
             )
         if scheduler is not None and scheduler.part.decides:
             document.add(
                 ("scheduler", "name"),
-                f"{scheduler.name} decides by one objective, and here are two",
+                f"{scheduler.name} decides by one objective, but there are two",
                 "none",
             )
     ablation = sections["ablation"]
@@ -174,9 +174,9 @@ def _check_ablation(
     for parameter in parameters:
         at = ("parameters", parameter.path)
         if isinstance(parameter.domain, Range):
-            document.add(at, "a factor of an ablation has levels, and this is a range", "`values`")
+            document.add(at, "a factor of an ablation has levels, but this is a range", "`values`")
         if parameter.path == "seed":
-            document.add(at, "seeds are no factor", "`ablation.seeds`")
+            document.add(at, "seeds are not a factor", "`ablation.seeds`")
         if parameter.when:
             message = "every cell of a design sets every factor, so there is no condition to meet"
             document.add((*at, "when"), message, "the trick's knobs in `base`")

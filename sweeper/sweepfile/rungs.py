@@ -32,8 +32,8 @@ def check_rungs(document: Document, sweep: Sweep) -> None:
         has_grace = "grace_steps" in type(rule).model_fields
         document.add(
             ("scheduler", "grace_steps") if has_grace else ("scheduler",),
-            f"the first rung of {rule.name} is behind the last of {last:,} steps, and "
-            f"{sweep.search.name} learns at rungs",
+            f"the first rung of {rule.name} is after the last of {last:,} steps, and "
+            f"{sweep.search.name} learns only at rungs",
             f"a first rung at step {_last_look(sweep, last) or last} at the latest",
         )
 
@@ -57,6 +57,6 @@ def idle_in_words(sweep: Sweep) -> str:
         return ""
     looks = f"last at step {decided:,}" if decided else "never"
     return (
-        f"scheduler: {rule.name} will never act: it does so from step {begins:,} on, and looks "
+        f"scheduler: {rule.name} will never act: it acts from step {begins:,} on, but looks "
         f"{looks} before the end of {last:,} steps"
     )

@@ -42,6 +42,6 @@ def check_fresh_seeds(document: Document, sweep: Sweep) -> None:
         document.add(
             ("parameters", "seed"),
             f"leaves fewer than {sweep.seeds.replicates} seeds from {FIRST_SEED} to 2^62 - 1 for "
-            "the confirmation (`seeds.confirm_top`), which takes none that the search may use",
+            "the confirmation (`seeds.confirm_top`), which uses no seed of the search",
             "a range that ends earlier",
         )

@@ -47,14 +47,14 @@ def _fault(
     """What is wrong with one tie: message, expectation, nearest name."""
     expected = "the path of a parameter with values or a range"
     if len(given) > 1:
-        return "what is tied has no domain and no condition of its own", "no other key", ""
+        return "a tied parameter has no domain or condition of its own", "no other key", ""
     if not isinstance(leader, str):
         return f"{shown(leader)} is wrong", expected, ""
     if leader in ties:
         return f"{leader} is tied itself", f"the parameter that {leader} is tied to", ""
     if leader not in rest:
         close = nearest(leader, rest)
-        return f"{leader} is no parameter of this sweep", expected, close
+        return f"{leader} is not a parameter of this sweep", expected, close
     toggles = isinstance(rest[leader], Mapping) and "toggle" in rest[leader]
     if toggles or (path.split(".")[0] == "tricks" and path.count(".") == 1):
         return "a trick that is on or off cannot be tied", expected, ""

@@ -16,7 +16,7 @@ SECTIONS: Mapping[str, str] = {
     "early_terminate": "`scheduler: {name: hyperband, grace_steps: 300}`, in training steps",
     "run_cap": "`limits: {trials: 50}`",
     "project": "`name`, which is the name in MLflow too",
-    "entity": "nothing: who runs a sweep is who is logged in",
+    "entity": "nothing: a sweep belongs to whoever is logged in",
 }
 """Section of such a file → what to write in its place."""
 
@@ -28,7 +28,7 @@ SETTINGS: Mapping[str, str] = {
 }
 """Key of a domain → what to write in its place."""
 
-_BELL = "a range that holds what matters: `min` and `max`, about mu - 2 sigma to mu + 2 sigma"
+_BELL = "a range that covers what matters: `min` and `max`, about mu - 2 sigma to mu + 2 sigma"
 DISTRIBUTIONS: Mapping[str, str] = {
     "normal": _BELL,
     "q_normal": f"{_BELL}, with `q`",

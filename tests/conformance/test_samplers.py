@@ -234,7 +234,7 @@ def test_a_grid_runs_an_enqueued_point_in_place_of_a_second_time(folders):
     assert len(points) == len(set(points)) == 15
     [refused] = Ledger.open(spec, folder).foreign()
     assert (refused.number, refused.state) == (2, "refused")
-    assert "asked already" in refused.words
+    assert "tried already" in refused.words
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

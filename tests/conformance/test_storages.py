@@ -685,6 +685,6 @@ def test_a_study_that_is_gone_is_missed_and_not_begun_again(place: Place) -> Non
         with pytest.raises(LedgerError, match="deleted by another program"):
             ledger.ask()
     for look in (place.open, place.read):
-        with pytest.raises(LedgerError, match=r"is gone: bring study\.journal back"):
+        with pytest.raises(LedgerError, match=r"is gone: restore study\.journal"):
             look(SWEEP)
     assert not folder.study_journal.exists()

@@ -62,5 +62,5 @@ def test_a_sweep_waits_for_its_server_and_loses_nothing(
         assert driver.alive(), driver.output
         mortal.start()
         assert driver.end() == 0, driver.output
-        assert "goes on when it answers again" in driver.output
+        assert "continues when it answers again" in driver.output
     check_everything(tmp_path)

@@ -179,7 +179,7 @@ def test_a_look_at_the_machines_leaves_nothing_open(head: Head) -> None:
 
 def test_what_is_not_there_is_said_in_a_sentence(head: Head, jobs: Jobs, tmp_path: Path) -> None:
     assert jobs.log("never submitted") == ""
-    with pytest.raises(JobsUnreachable, match=r"server for jobs at http://127\.0\.0\.1:9 "):
+    with pytest.raises(JobsUnreachable, match=r"job server at http://127\.0\.0\.1:9 "):
         Jobs("http://127.0.0.1:9", head.token)
     (tmp_path / "token").write_text("wrong" * 8)
     with pytest.raises(JobsUnreachable, match="jobs"):

@@ -129,7 +129,7 @@ def test_a_trial_leaves_a_machine_that_gives_notice_and_goes_on_bit_for_bit(
         (notices / "now").write_text("the price has risen")
         assert run.wait(300) == 0
     said = log.read_text()
-    assert "is about to go (the price has risen): its trials move" in said
+    assert "is about to be taken away (the price has risen): its trials move" in said
     assert said.count(" moved") == 1
     records = records_of(folder, sweep_of(folder))
     assert [(record.state, record.steps) for record in records] == [("completed", 6000)] * 2

@@ -112,7 +112,7 @@ def test_a_trick_defined_in_a_script_is_trained_recorded_and_logged(
     assert any("sweeper.model" in run["tags"] for run in runs), "the winner's generator is a model"
 
     assert command(["train", "--like", "scripted/0", "--home", str(home)]) == 2
-    assert "trained with the trick contrast, which is in no installed" in capsys.readouterr().err
+    assert "trained with the trick contrast, which no installed" in capsys.readouterr().err
 
     told = script_run(script, home, strength="0.5")
     assert "the source of __main__.contrast has changed" in told

@@ -294,7 +294,7 @@ def test_a_gpu_that_is_wrong_is_guarded_and_no_trial_is_lost_by_it(home, monkeyp
     assert outcome.state == "finished"
     assert [one.state for one in outcome.records] == ["completed"] * 5
     [note] = [note for one in outcome.records for note in one.notes]
-    assert f"GPU 0 of {platform.node()} is avoided from here on" in note
+    assert f"GPU 0 of {platform.node()} is avoided from now on" in note
     retries = [one for one in events if isinstance(one, TrialEnded) and one.state == "retrying"]
     assert {one.symptom for one in retries} == {"device_fault"}
     assert len(retries) == 2  # of one trial, until the guard had it

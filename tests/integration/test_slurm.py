@@ -120,8 +120,10 @@ def test_a_sweep_whose_allocation_ends_twice_in_the_middle_finishes(tmp_path: Pa
         _until(lambda: all(one.exists() for one in checkpoints))
         cluster.shorten(job)
         cluster.start_again(job)
-        assert "is about to go (the time limit is near): its trials move" in log.read_text()
-        assert "every trial goes on from its checkpoint" in log.read_text()
+        assert (
+            "is about to be taken away (the time limit is near): its trials move" in log.read_text()
+        )
+        assert "every trial continues from its checkpoint" in log.read_text()
         assert [trial.state for trial in records_of(folder, sweep_of(folder))] == ["running"] * 2
 
         steps = _steps(folder)

@@ -86,7 +86,7 @@ def test_a_login_is_kept_for_its_owner_alone(
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert sweeper("logout")[0] == 0
     assert not file.exists()
-    assert sweeper("logout") == (0, "there was no login\n", "")
+    assert sweeper("logout") == (0, "not signed in\n", "")
 
 
 class Pipe:
@@ -251,10 +251,8 @@ def test_steering_is_the_same(lab: Lab, signed_in: str, sweeper: Verb) -> None:
     lab.submit("bo", "small")
     lab.submit("cy", "theirs")
     assert "`sweeper resume small` continues" in sweeper("pause", "small")[1]
-    assert sweeper("resume", "small")[1] == "small: goes on\n"
-    assert (
-        "ends when its running trials have; `sweeper resume small`" in sweeper("stop", "small")[1]
-    )
+    assert sweeper("resume", "small")[1] == "small: resumed\n"
+    assert "ends after its running trials; `sweeper resume small`" in sweeper("stop", "small")[1]
     assert sweeper("cancel", "small")[1].startswith("small: ends now")
     status, out, err = sweeper("pause", "theirs")
     assert (status, out) == (2, "")
@@ -264,7 +262,7 @@ def test_steering_is_the_same(lab: Lab, signed_in: str, sweeper: Verb) -> None:
 
 
 def test_the_queue_is_shown(lab: Lab, signed_in: str, sweeper: Verb, tmp_path: Path) -> None:
-    assert sweeper("queue")[1] == f"nobody runs or waits at {signed_in}\n"
+    assert sweeper("queue")[1] == f"no sweep is running or waiting at {signed_in}\n"
     state(lab, lab.submit("cy", "theirs").id, place=0, reason="no machine has a GPU")
     titles, row = sweeper("queue")[1].splitlines()
     assert titles.split() == [
@@ -446,10 +444,10 @@ def test_ctrl_c_detaches_and_says_so(
     file.write_text(FILE)
     status, _, err = sweeper("run", file)
     assert status == 130
-    assert f"sent goes on at {signed_in}: `sweeper status sent` looks at it" in err
+    assert f"sent continues at {signed_in}: `sweeper status sent` shows its progress" in err
     status, out, err = sweeper("run", file, "--detach")
     assert (status, out) == (2, "")
-    assert "`sweeper resume NAME` goes on with one that is there" in err
+    assert "`sweeper resume NAME` continues an existing sweep" in err
     status, out, _ = sweeper("run", file, "--detach", "--set", "name=other", "--json")
     assert (status, json.loads(out)["name"]) == (0, "other")
     assert [row.wanted for row in _sweeps(lab)] == ["run", "run"]
@@ -512,7 +510,7 @@ def test_tokens_are_made_listed_and_revoked(lab: Lab, sweeper: Verb, tmp_path: P
     listed = json.loads(sweeper("token", "ls", "--json", "--home", home)[1])
     assert [(one["person"], one["scope"]) for one in listed] == [("bo", "submit"), ("ada", "admin")]
     assert token.split("_", 2)[2].strip() not in json.dumps(listed)
-    assert "opens nothing" in sweeper("token", "revoke", token.strip(), "--home", home)[1]
+    assert "is revoked" in sweeper("token", "revoke", token.strip(), "--home", home)[1]
     assert "revoked" in sweeper("token", "ls", "--home", home)[1]
     assert sweeper("token", "people", "--home", home)[1].splitlines()[1].split()[0] == "ada"
 

@@ -211,7 +211,7 @@ def test_problems_beside_overrides_are_where_they_were_written(bo: Client) -> No
     assert where["base.stepz"] == ("my.yaml", 2)
     assert where["limits.trials"] == ("my.yaml", 5)
     assert where["limits.parallel"] == ("--set limits.parallel=many", None)
-    with pytest.raises(SpecError, match="is no override"):
+    with pytest.raises(SpecError, match="is not an override"):
         bo.sweeps.submit(FILE, overrides=["limits"])
     with pytest.raises(SpecError):
         bo.sweeps.submit("- 1\n- 2\n", overrides=["limits.trials=2"])

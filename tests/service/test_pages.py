@@ -376,7 +376,7 @@ def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
     assert "the driver has not got to it yet" in page
     for text, words in (
         ("optimizer.generator.lr: 5.0", "is not one of"),
-        ("optimizer.lr: 0.0001", "is no parameter of this sweep; did you mean"),
+        ("optimizer.lr: 0.0001", "is not a parameter of this sweep; did you mean"),
         ("- 1", "is no mapping"),
         ("a: [", "not YAML"),
         ("optimizer.generator.lr: 0.0001\noptimizer.generator.lr: 0.0002", "<b>line 2</b>"),

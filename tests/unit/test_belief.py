@@ -145,7 +145,7 @@ def test_a_file_says_what_is_believed_and_every_mistake_is_told_at_once() -> Non
     assert told["search.prior.optimizer.generator.lr.center"][0] == 12
     assert "outside the range" in told["search.prior.optimizer.generator.lr.center"][1]
     assert "there are 3 weights" in told["search.prior.batch_size.weights"][1]
-    assert "for it is a toggle" in told["search.prior.tricks.ema"][1]
+    assert "because it is a toggle" in told["search.prior.tricks.ema"][1]
     assert "batch_size" in told["search.prior.batch_sise"][1]
     with pytest.raises(SpecError, match="spread"):
         parse_sweep(text(LR="{center: 1.0e-3, spread: 2}"))

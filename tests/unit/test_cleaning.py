@@ -50,7 +50,9 @@ def test_a_sweep_from_before_keeps_everything(
 ) -> None:
     assert read_stored(sweep.place.spec_json).keep == ALL
     assert cleaned(sweep, "--yes") == 0
-    assert "nothing is to go (checkpoints: all, generators: all, samples" in capsys.readouterr().out
+    assert (
+        "nothing to remove (checkpoints: all, generators: all, samples" in capsys.readouterr().out
+    )
     assert sweep.having(CHECKPOINT) == set(range(5))
 
 
@@ -77,7 +79,7 @@ def test_it_says_what_goes_and_asks_before_it_does(
         assert told_of(outbox)[CHECKPOINT] == sweep.best(2)
     assert 320_000 < before - disk_of(sweep.place, patience=60).total < 328_000 + 1
     assert cleaned(sweep, *asked, "--yes") == 0
-    assert "nothing is to go" in capsys.readouterr().out
+    assert "nothing to remove" in capsys.readouterr().out
 
 
 def test_what_went_is_told_of_where_it_is_looked_for(

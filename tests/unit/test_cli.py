@@ -130,7 +130,7 @@ def test_a_command_in_a_folder_that_was_removed_says_so(home: Path, tmp_path: Pa
     command = f"rmdir {gone} && exec {shlex.quote(sys.executable)} -m sweeper ls --home {home}"
     done = subprocess.run(["sh", "-c", command], cwd=gone, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("sweeper: the folder that this command was started in has been")
+    assert done.stderr.startswith("sweeper: the current folder has been removed")
 
 
 def test_an_empty_text_is_no_home(capsys: pytest.CaptureFixture[str]) -> None:
@@ -338,9 +338,12 @@ def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
         (["validate", "/nowhere.yaml"], "cannot be read"),
         (["run", "/nowhere.yaml"], "cannot be read"),
         (["run", "/nowhere.yaml", "error"], "cannot be read"),
-        (["run", "begun/spec.json", "error"], "symptoms are named after --retry-failed"),
+        (["run", "begun/spec.json", "error"], "symptoms need --retry-failed"),
         (["run", "begun/spec.json", "--retry-failed", "eror"], "did you mean 'error'"),
-        (["run", "begun/spec.json", "--retry-failed", "divergence"], "would end so again"),
+        (
+            ["run", "begun/spec.json", "--retry-failed", "divergence"],
+            "would end the same way again",
+        ),
         (["top", "begun", "--count", "0"], "greater than or equal to 1"),
         (["table", "begun", "--format", "word"], "markdown"),
         (["table", "nothing.parquet"], "no such file"),
@@ -505,10 +508,10 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         ("RAY_ADDRESS", "127.0.0.1:9", "127.0.0.1:9"),
         ("SWEEPER_STORAGE", "postgresql+psycopg://nobody@127.0.0.1:9/none", "127.0.0.1"),
-        ("SWEEPER_DATABASE", "mysql://x", "no address of a database"),
-        ("SWEEPER_STORAGE", "sqlite:////dev/null/none.db", "/dev/null is no folder in which"),
-        ("SWEEPER_DATABASE", f"sqlite:///{__file__}", "is no database of SQLite"),
-        ("SWEEPER_DATABASE", "sqlite:////dev/null/none.db", "/dev/null is no folder in which"),
+        ("SWEEPER_DATABASE", "mysql://x", "is not a database address"),
+        ("SWEEPER_STORAGE", "sqlite:////dev/null/none.db", "/dev/null is not a writable folder"),
+        ("SWEEPER_DATABASE", f"sqlite:///{__file__}", "is not an SQLite database"),
+        ("SWEEPER_DATABASE", "sqlite:////dev/null/none.db", "/dev/null is not a writable folder"),
         ("SWEEPER_BUCKET", "/dev/null/none", "/dev/null/none"),
         ("SWEEPER_EVICTION", "amazon", "aws, gcp, azure"),
         ("SWEEPER_MACHINES", "rubbish", "rubbish"),
@@ -516,10 +519,22 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/a b"),
         ("RAY_ADDRESS", "a..b:12", "a..b:12"),
         ("RAY_ADDRESS", "127.0.0.1:²", "127.0.0.1:²"),
-        ("RAY_ADDRESS", "foo", "foo is no address of a cluster: expected HOST:PORT"),
-        ("SWEEPER_STORAGE", "sqlite://", "in memory alone: expected sqlite:///FILE.db"),
-        ("MLFLOW_TRACKING_URI", "sqlite://", "in memory alone: expected sqlite:///FILE.db"),
-        ("MLFLOW_TRACKING_URI", "sqlite:////dev/null/none.db", "/dev/null is no folder in which"),
+        ("RAY_ADDRESS", "foo", "foo is not the address of a Ray cluster: expected HOST:PORT"),
+        (
+            "SWEEPER_STORAGE",
+            "sqlite://",
+            "in memory, which is lost at exit: expected sqlite:///FILE.db",
+        ),
+        (
+            "MLFLOW_TRACKING_URI",
+            "sqlite://",
+            "in memory, which is lost at exit: expected sqlite:///FILE.db",
+        ),
+        (
+            "MLFLOW_TRACKING_URI",
+            "sqlite:////dev/null/none.db",
+            "/dev/null is not a writable folder",
+        ),
     ],
 )
 def test_doctor_looks_at_what_the_environment_names(
@@ -686,7 +701,7 @@ def test_a_sweep_goes_on_to_its_end_when_nobody_reads_what_it_says(
         _, told = sweep.communicate("", timeout=60)
     assert sweep.returncode == 7, told
     if not both:
-        assert told.count("nobody reads standard output any more") == 1
+        assert told.count("standard output was closed") == 1
 
 
 def test_who_only_follows_a_sweep_ends_with_the_reader(

@@ -156,7 +156,7 @@ def test_a_sweep_in_which_nothing_works_ends_and_its_advice_helps(
     stage = Stage(tmp_path, spec)
     stage.train(Failure(symptom, reason))
     stage.train(Failure(symptom, reason))
-    with pytest.raises(SweeperError, match=f"there are no weights; mend that, then .*{advice}$"):
+    with pytest.raises(SweeperError, match=f"there are no weights; fix this, then .*{advice}$"):
         stage.train(Failure(symptom, reason))
     assert [one.state for one in stage.ledger.trials()] == ["failed"] * 3
     failed = [(one.number, one.config) for one in stage.ledger.trials()]
@@ -220,8 +220,8 @@ def test_a_trial_that_was_lost_with_its_worker_is_told_and_tried_again(
         stage.train(lost)
     state, message = stage.ending
     assert state == "incomplete"
-    assert "1 trial came to nothing" in message
-    assert message.endswith("the kernel killed it; run the sweep again to try it once more")
+    assert "1 trial failed for reasons outside" in message
+    assert message.endswith("the kernel killed it; run the sweep again to retry it")
     again = Stage(tmp_path, spec)
     assert again.work().number == number
     again.conductor.started(number)
@@ -344,7 +344,7 @@ def test_no_limit_need_be_raised_for_a_final_score(tmp_path: Path) -> None:
     stage.conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
     asked = {"signalled": True, "cancelled": False, "unscored": "it is due"}
     state, message = closing(stage.conductor, stage.ledger.trials(), **asked)
-    assert (state, message) == ("interrupted", "it is due; run the sweep again for it")
+    assert (state, message) == ("interrupted", "it is due; run the sweep again to measure it")
 
 
 def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_what_gave_out_on_a_machine_is_named_and_is_nothing_of_the_sweep(
     with pytest.raises(SweeperError, match=f"for {scratch} on {platform.node()}: make") as raised:
         stage.train(explain(full, tmp_path))
     assert gave_out(raised.value)
-    other = Failure(NOT_SHARED, "node7 has gan-sweeper 2, and this machine 1: install the same")
+    other = Failure(NOT_SHARED, "node7 has gan-sweeper 2, but this machine has 1: install the same")
     with pytest.raises(SweeperError, match="node7 has") as raised:
         Stage(tmp_path).train(other)
     assert not gave_out(raised.value)

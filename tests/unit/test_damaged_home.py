@@ -128,7 +128,7 @@ def test_a_control_file_that_is_no_request_is_named_and_does_not_stop_a_running_
         assert run([*command, "--home", str(folder.path.parent)]) != 0
         said = capsys.readouterr().err
         assert f"{folder.control} holds" in said
-        assert "which is none of pause, stop, cancel: remove it" in said
+        assert "expected one of pause, stop, cancel: remove the file" in said
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_line_of_the_journal_that_is_no_operation_is_named(
     ledger = Ledger.open(SWEEP, folder)
     lines = lines_of(folder)
     folder.study_journal.write_bytes(b"".join([*lines, line + b"\n"]))
-    told = rf"line {len(lines) + 1} of .*study\.journal is (no operation of a study|damaged)"
+    told = rf"line {len(lines) + 1} of .*study\.journal is (not an operation of a study|damaged)"
     for look in (Ledger.open, read_study):
         with pytest.raises(LedgerError, match=told):
             look(SWEEP, folder)

@@ -168,7 +168,7 @@ def test_a_device_by_which_several_fail_is_avoided_for_the_rest_of_the_sweep(
     assert not sweep.conductor.setbacks.wrong  # does anything else work?
     sweep.report(1)
     assert sweep.conductor.setbacks.wrong == {BAD}
-    note = "GPU 0 of here is avoided from here on: 00000 and 00002 failed on it"
+    note = "GPU 0 of here is avoided from now on: 00000 and 00002 failed on it"
     assert sweep.ledger.trial(1).notes[0].startswith(note)
     sweep.hand_out()
     sweep.report(0)  # the trials that Ray gave the same device again stand aside

@@ -327,7 +327,7 @@ def test_where_all_machines_go_trials_wait_for_one_that_joins(tmp_path: Path) ->
     sweep = Driven(tmp_path, 1, trials=2, nodes=lambda: nodes)
     sweep.begin()
     sweep.conductor.setbacks.notice(HERE.node, "here", "it goes")
-    assert notes(sweep)[1] == "no other machine is there: trials wait for one to join"
+    assert notes(sweep)[1] == "there is no other machine: trials wait for one to join"
     sweep.leave(0)
     sweep.hand_out()
     assert not sweep.at_work

@@ -133,7 +133,7 @@ def test_a_sweep_that_was_to_end_before_its_final_score_is_not_called_finished(
     outcome = run_module.run(SWEEP, home, record=False, report=False)
     assert (outcome.state, outcome.exit_code) == (by, status)
     assert outcome.message == (
-        "the final score is still to be measured, of trial 00001; run the sweep again for it"
+        "the final score of trial 00001 is not measured yet; run the sweep again to measure it"
     )
 
     Ledger.open(SWEEP, home.sweep("probe")).scored(1, SCORE)
@@ -175,8 +175,7 @@ def test_a_sweep_that_only_lacks_its_final_score_is_listed_so(
     assert "finished, no final score" in said("ls")
     assert json.loads(said("status", "probe", "--json"))["unscored"] == [1]
     assert (
-        "final    the final score is still to be measured, of trial 00001; "
-        "`sweeper run` measures it"
+        "final    the final score of trial 00001 is not measured yet; `sweeper run` measures it"
     ) in said("status", "probe")
     ledger.scored(1, SCORE)
     assert "final score" not in said("ls") + said("status", "probe")

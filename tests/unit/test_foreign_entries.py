@@ -162,7 +162,7 @@ def test_what_others_have_added_is_named_by_status_and_decides_nothing(
     said = capsys.readouterr().out
     assert "5 completed; 3 of 3 over" in said
     assert "foreign  00001  added by another program (complete)" in said
-    assert "foreign  00002  asked for by another program, which alone can end it" in said
+    assert "foreign  00002  asked for by another program, and only that program can end it" in said
     assert "foreign  00003  ended by another program (complete), or copied from a trial" in said
     assert run(["status", "visited", "--home", str(tmp_path), "--json"]) == 0
     assert [entry["number"] for entry in json.loads(capsys.readouterr().out)["foreign"]] == [
@@ -195,7 +195,7 @@ def test_what_is_enqueued_counts_in_the_budget_when_it_is_run_and_not_before(
     [
         (
             {"tricks.emo": True},
-            "'tricks.emo' is no parameter of this sweep; did you mean 'tricks.ema",
+            "'tricks.emo' is not a parameter of this sweep; did you mean 'tricks.ema",
         ),
         ({"batch_size": 17}, "batch_size: 17 is not one of its values (values: [16, 32])"),
         (
@@ -204,7 +204,7 @@ def test_what_is_enqueued_counts_in_the_budget_when_it_is_run_and_not_before(
         ),
         ({"optimizer.generator.lr": float("nan")}, "optimizer.generator.lr: nan is not one of"),
         ({"tricks.ema": 1}, "tricks.ema: 1 is not one of its values (toggle: True)"),
-        ({"tricks.ema.decay": 0.95}, "tricks.ema.decay is there only where tricks.ema is True"),
+        ({"tricks.ema.decay": 0.95}, "tricks.ema.decay applies only where tricks.ema is True"),
     ],
 )
 def test_a_point_that_does_not_fit_is_refused_in_words_and_the_search_goes_on(

@@ -52,8 +52,8 @@ def test_an_unknown_sweep_is_answered_with_those_there_are(tmp_path: Path) -> No
     ("path", "words"),
     [
         ("", "empty"),
-        ("file", "file is no folder"),
-        ("file/below", "file is no"),
+        ("file", "file is not a folder"),
+        ("file/below", "file is not"),
         ("\udcff", "UTF-8"),
         ("~nobody-of-this-name/sweeps", "no such user as ~nobody-of-this-name"),
     ],
@@ -131,7 +131,7 @@ def test_a_file_system_without_locks_is_refused_in_words_and_may_be_read(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with (
-        pytest.raises(UserError, match=r"^the home lies on a file system without locks \("),
+        pytest.raises(UserError, match=r"^the home is on a file system without locks \("),
         folder.lock(),
     ):
         pass
@@ -216,7 +216,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     "name", ["cache", "service.db-journal", "mlflow.db", "mlflow.db-journal", "MLFLOW.DB"]
 )
 def test_a_name_that_all_sweeps_share_is_told_to_be_taken(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"'{name}' cannot name a sweep: it is taken"):
+    with pytest.raises(UserError, match=f"'{name}' cannot name a sweep: every home uses"):
         Home.at(tmp_path).sweep(name)
 
 

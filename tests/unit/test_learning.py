@@ -115,7 +115,7 @@ def test_settings_that_an_earlier_sweep_trained_with_otherwise_are_named(home: H
     named = "loss, networks.generator.width and batch_size"
     assert opened(home, other).learned == f"8 of 8 trials of first (with another {named})"
     (warning,) = (one for one in overview_of(other, home)["warnings"] if "learn_from" in one)
-    assert f"first trained with another {named} than this sweep" in warning
+    assert f"first trained with a different {named} than this sweep" in warning
     assert not any("learn_from" in one for one in overview_of(sweep("second"), home)["warnings"])
 
 
@@ -168,9 +168,9 @@ def test_what_lies_outside_a_range_that_has_moved_is_left(home: Home) -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"steps": 200}, "trains for 100 steps, and this sweep for 200"),
+        ({"steps": 200}, "trains for 100 steps, but this sweep for 200"),
         ({"metric": "kid"}, "has another objective: minimize fid"),
-        ({"low": 9.9e-3}, "has 8 trials, and none lies in this space"),
+        ({"low": 9.9e-3}, "has 8 trials, but none lies in this search space"),
         ({"search": SECOND.replace("first", "furst")}, "did you mean 'first'"),
         ({"search": SECOND.replace("first", "second")}, "is this sweep itself"),
         ({"search": SECOND.replace("first", "../x")}, "cannot name a sweep"),
@@ -192,7 +192,7 @@ def test_sweeps_of_two_protocols_are_refused_and_all_reasons_are_told(home: Home
     three = SECOND.replace("[first]", "[first, other, none, first]")
     with pytest.raises(SpecError) as refused:
         opened(home, sweep("second", three))
-    assert "measured by another protocol than those before it" in str(refused.value)
+    assert "measured by another protocol than the sweeps before it" in str(refused.value)
     assert "no sweep named 'none'" in str(refused.value)
     assert "search.learn_from[3]: first: is named twice" in str(refused.value)
 

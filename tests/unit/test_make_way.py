@@ -47,7 +47,7 @@ def test_a_sweep_without_a_trial_makes_way_for_the_changed_file(home: Home) -> N
     first = Identity.of(folder)
     (note, *_) = begin(home, CHANGED)
     assert isinstance(note, Noted)
-    assert note.message == "it takes the place of another 'probe', which had no trial yet"
+    assert note.message == "it replaces another 'probe', which had no trial yet"
     assert read_stored(folder.spec_json) == CHANGED
     now = Identity.of(folder)
     assert first is not None

@@ -36,7 +36,7 @@ def test_a_trial_that_is_stopped_has_ended_at_once_and_its_worker_leaves_at_its_
     sweep = begun(tmp_path)
     sweep.report(0)
     assert sweep.conductor.obey(stop(0)) == (
-        "trial 00000 is stopped; its worker leaves it at its next evaluation"
+        "trial 00000 is stopped; its worker stops at the next evaluation"
     )
     trial = sweep.ledger.trial(0)
     assert (trial.state, trial.symptom, trial.objective) == ("pruned", STOPPED_BY_HAND, None)
@@ -117,7 +117,7 @@ def test_a_failed_trial_goes_on_from_its_checkpoint_or_begins_anew(
     assert told == f"trial 00000 {'begins anew' if anew else 'goes on from its last checkpoint'}"
     if killed:
         sweep = Driven(tmp_path, 1, 4)
-        assert "done already" in sweep.conductor.obey(retry(0, anew=anew))
+        assert "already done" in sweep.conductor.obey(retry(0, anew=anew))
     sweep.begin()
     work = sweep.at_work[0]
     assert (work.config, work.anew) == (before, anew)
@@ -162,7 +162,7 @@ def test_a_configuration_of_ones_own_runs_next_and_once(killed: bool, tmp_path: 
     assert sweep.conductor.obey(order) == "enqueued as trial 00001, which runs next"
     if killed:
         sweep = Driven(tmp_path, 1, 4)
-        assert "done already" in sweep.conductor.obey(order)
+        assert "already done" in sweep.conductor.obey(order)
     trials = sweep.to_the_end()
     assert [trial.values["x"] for trial in trials].count(0.3) == 1
     assert trials[1].values == {"x": 0.3}
@@ -186,10 +186,13 @@ def test_one_that_comes_when_the_budget_is_spent_says_what_lets_it_run(tmp_path:
         (stop(None), "refused: the sweep has no trial None"),
         (stop(0), "refused: trial 00000 has ended already (completed)"),
         (retry(1), "refused: trial 00001 is not over"),
-        (retry(0), "refused: trial 00000 has completed: tried again is what failed"),
-        (Order("a", "enqueue", payload={"xx": 1.0}), "refused: 'xx' is no parameter of this sweep"),
+        (retry(0), "refused: trial 00000 has completed: only trials that failed"),
+        (
+            Order("a", "enqueue", payload={"xx": 1.0}),
+            "refused: 'xx' is not a parameter of this sweep",
+        ),
         (Order("a", "enqueue", payload={"x": "much"}), "refused: x: 'much' is not one of"),
-        (Order("a", "dance"), "refused: 'dance' is none of stop, retry, enqueue"),  # type: ignore
+        (Order("a", "dance"), "refused: 'dance' is not one of stop, retry, enqueue"),  # type: ignore
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words_and_changes_nothing(

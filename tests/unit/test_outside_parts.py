@@ -145,12 +145,12 @@ def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
     [
         (
             "parts: [my-lap-parts]",
-            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' with parts is installed here "
+            "f.yaml:3: parts[0]: no installed distribution 'my-lap-parts' offers parts "
             "(expected it to be installed: pip install my-lap-parts); did you mean 'my-lab-parts'?",
         ),
         (
             "parts: [my_lab_parts, numpy]",
-            "f.yaml:3: parts[1]: no distribution 'numpy' with parts is installed here "
+            "f.yaml:3: parts[1]: no installed distribution 'numpy' offers parts "
             "(expected it to be installed: pip install numpy)",
         ),
         (
@@ -167,7 +167,7 @@ def test_a_path_or_a_module_is_never_imported(install: Install) -> None:
     folder = install("other", "other_parts", "raise SystemError('not asked for')")
     (folder / "evil.py").write_text("raise SystemError('run')")
     for name in ("evil", "evil.py", str(folder / "evil.py"), "evil:Part"):
-        with pytest.raises(ConfigError, match="no distribution"):
+        with pytest.raises(ConfigError, match="no installed distribution"):
             load_config({"data": "digits", "parts": [name]})
     assert "evil" not in sys.modules
 

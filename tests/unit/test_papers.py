@@ -37,7 +37,7 @@ def test_a_number_that_is_none_is_answered_in_a_line(
     home: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["ablate", "small", "--from", "²", "--home", home]) != 0
-    assert "--from ²: expected best, or the number of a trial" in capsys.readouterr().err
+    assert "--from ²: expected `best` or the number of a trial" in capsys.readouterr().err
 
 
 def test_the_study_around_a_trial_is_recorded_and_kept_as_its_sweep_is(

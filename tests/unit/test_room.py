@@ -57,8 +57,8 @@ NONE = "no machine of this Ray cluster has"
         (
             "",
             {"cpu": 2},
-            f"resources.cpu is 2, but {NONE} more than 1; if it grows by itself, say so in "
-            "SWEEPER_MACHINES",
+            f"resources.cpu is 2, but {NONE} more than 1; if it scales automatically, "
+            "describe its machines in SWEEPER_MACHINES",
         ),
         (
             "8 x cpu=4",
@@ -68,7 +68,7 @@ NONE = "no machine of this Ray cluster has"
         (
             "8 x cpu=4; 1 x cpu=1 gpu=1",
             {"cpu": 4, "gpu": 0.5},
-            f"a trial needs 4 CPUs and 0.5 GPUs of one machine, and {NONE} both (nor one that may "
+            f"a trial needs 4 CPUs and 0.5 GPUs of one machine, but {NONE} both (nor one that may "
             "join it)",
         ),
     ],

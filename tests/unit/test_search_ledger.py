@@ -125,7 +125,7 @@ def test_a_driver_that_stood_still_inside_a_write_changes_nothing(folder, took_o
     lock = f"{folder.study_journal}.lock"
     frozen = Ledger.open(SWEEP, folder)
     frozen.ask()
-    refused = pytest.raises(Superseded, match=r"study\.journal .* stood still in a write")
+    refused = pytest.raises(Superseded, match=r"study\.journal .* was stalled in a write")
     with refused if writes else nullcontext(), frozen.together():
         if writes:
             frozen._entries.set(0, "attempts", 7)

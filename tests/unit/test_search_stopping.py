@@ -38,7 +38,7 @@ def file(rule: str, steps: int = 100) -> str:
 )
 def test_a_rule_that_no_training_leaves_anything_to_decide_is_told(late: str, early: str) -> None:
     told = idle_in_words(parse_sweep(file(late)))
-    assert "will never act: it does so from step" in told
+    assert "will never act: it acts from step" in told
     assert "looks last at step 90 before the end of 100 steps" in told
     assert idle_in_words(parse_sweep(file(early))) == ""
     assert "looks never before the end of 30 steps" in idle_in_words(parse_sweep(file(early, 30)))

@@ -90,13 +90,13 @@ def test_a_mapping_is_read_as_a_file_of_the_same_content_and_stays_as_it_is() ->
         ({"steps": {"values": [1, float("nan")]}}, "parameters.steps.values[1]", "nan is too"),
         ({"steps": {"min": 1, "max": float("inf")}}, "parameters.steps.max", "inf is too large"),
         ({"steps": {"min": 1, "max": 2**63}}, "parameters.steps.max", "is too large"),
-        ({"steps": {"values": [1, 2]}, 1: {"values": [1]}}, "parameters", "the key 1 is no text"),
+        ({"steps": {"values": [1, 2]}, 1: {"values": [1]}}, "parameters", "the key 1 is not text"),
         (
             {"steps": {"values": [1, 2], "when": {None: 1}}},
-            *("parameters.steps.when", "the key None is no text"),
+            *("parameters.steps.when", "the key None is not text"),
         ),
         ({"loss": {"values": ["\ud800"]}}, "parameters.loss.values[0]", "character U+D800"),
-        ({"\udfff": {"values": [1]}}, "parameters", "the key '\\udfff' is no text"),
+        ({"\udfff": {"values": [1]}}, "parameters", "the key '\\udfff' is not text"),
     ],
 )
 def test_what_a_mapping_holds_and_no_file_can_is_a_problem_at_its_place(
@@ -232,13 +232,13 @@ parameters:
     [
         ("{min: 2, max: 1}", ".min", "min 2 is not below max 1", ""),
         ("{min: 1, max: 1}", ".min", "min 1 is not below max 1", ""),
-        ("{min: 0, max: 1, distribution: log_uniform}", ".min", "cannot reach 0", ""),
-        ("{min: -9.2, max: -2.3, distribution: log_uniform}", ".min", "cannot reach -9.2", ""),
-        ("{min: low, max: 1}", ".min", "'low' is no number", ""),
-        ("{min: '1e-4', max: 1}", ".min", "'1e-4' is no number", ""),
+        ("{min: 0, max: 1, distribution: log_uniform}", ".min", "cannot include 0", ""),
+        ("{min: -9.2, max: -2.3, distribution: log_uniform}", ".min", "cannot include -9.2", ""),
+        ("{min: low, max: 1}", ".min", "'low' is not a number", ""),
+        ("{min: '1e-4', max: 1}", ".min", "'1e-4' is not a number", ""),
         ("{min: 1}", "", "`max` is missing", ""),
         ("{min: 0, max: 1, q: 2}", ".q", "step 2 is wrong", ""),
-        ("{min: 0, max: 1, q: .nan}", ".q", "no number", ""),
+        ("{min: 0, max: 1, q: .nan}", ".q", "not a number", ""),
         ("{min: -1.0e+308, max: 1.0e+308}", "", "difference of the bounds, from -1e+308 to", ""),
         (
             "{min: 1e-9, max: 1.0e+300, distribution: log_uniform}",
@@ -249,22 +249,22 @@ parameters:
         (
             "{min: 9007199254740992, max: 9007199254740993, distribution: int_log_uniform}",
             "",
-            "both are one floating-point number",
+            "both are the same floating-point number",
             "",
         ),
         ("{min: 0, max: 1, q: 5.0e-324}", "", "step 5e-324 from 0 to 1 is too small", ""),
         ("{value: 1, values: [1]}", ".value", "does not go with a categorical", ""),
-        ("{min: 1.5, max: 3, distribution: int_uniform}", "", "has whole bounds", ""),
+        ("{min: 1.5, max: 3, distribution: int_uniform}", "", "needs integer bounds", ""),
         ("{min: 1, max: 2, distribution: log_unifrom}", ".distribution", "", "log_uniform"),
         ("{minn: 1, max: 2}", ".minn", "no such setting", "min"),
         ("{values: []}", ".values", "is wrong", ""),
         ("{values: 3}", ".values", "is wrong", ""),
-        ("{values: [1, 2, 1.0]}", ".values[2]", "is there twice", ""),
-        ("{values: [1, 2], probabilities: [1, 2]}", ".probabilities", "setting of W&B's", ""),
+        ("{values: [1, 2, 1.0]}", ".values[2]", "is given twice", ""),
+        ("{values: [1, 2], probabilities: [1, 2]}", ".probabilities", "setting of W&B sweeps", ""),
         ("{toggle: true}", "", "only a trick is toggled", ""),
-        ("{}", "", "names no domain", ""),
-        ("[1, 2]", "", "is no domain", ""),
-        ("{values: [1, 2], when: true}", ".when", "is no condition", ""),
+        ("{}", "", "has no domain", ""),
+        ("[1, 2]", "", "is not a domain", ""),
+        ("{values: [1, 2], when: true}", ".when", "is not a condition", ""),
         ("{values: [1, 2], when: {steps: []}}", ".when.steps", "can never be met", ""),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_bad_domain_is_answered_at_its_place(
     [
         # Keys and types
         (sweep_with(rest="limit: {trials: 3}"), 6, "limit", "no such section", "limits"),
-        (sweep_with(rest="method: bayes"), 6, "method", "section of W&B's", ""),
+        (sweep_with(rest="method: bayes"), 6, "method", "section of W&B sweeps", ""),
         (sweep_with(rest="search: {sampler: tpee}"), 6, "search.sampler", "no sampler", "tpe"),
         (sweep_with(rest="search: {seeed: 3}"), 6, "search.seeed", "no such setting", "seed"),
         (sweep_with(rest="scheduler: {asha: 3}"), 6, "scheduler.asha", "no such setting", ""),
@@ -305,10 +305,10 @@ def test_a_bad_domain_is_answered_at_its_place(
         ),
         (
             sweep_with(base="{data: digits, device: 'cuda:1'}", rest="resources: {gpu: 0.5}"),
-            *(2, "base.device", "cuda:1 is none that a trial sees", ""),
+            *(2, "base.device", "cuda:1 is not visible to a trial", ""),
         ),
         (sweep_with(rest="seeds: [1]"), 6, "seeds", "is wrong", ""),
-        (sweep_with(rest="name: t"), 6, "name", "is given twice, first in line 1", ""),
+        (sweep_with(rest="name: t"), 6, "name", "is given twice, first on line 1", ""),
         (sweep_with().replace("name: s", "name: ../s"), 1, "name", "cannot name a sweep", ""),
         (sweep_with().replace("name: s", ""), 2, "name", "is missing", ""),
         (sweep_with().replace("trials: 4", "trials: 0"), 3, "limits.trials", "0 is wrong", ""),
@@ -354,14 +354,14 @@ def test_a_bad_domain_is_answered_at_its_place(
             sweep_with("seed: {values: [1, 2], when: {tricks.emma: true}}"),
             5,
             "parameters.seed.when.tricks.emma",
-            "is no parameter",
+            "is not a parameter",
             "",
         ),
         (
             sweep_with("seed: {values: [1, 2], when: {seed: 1}}"),
             5,
             "parameters.seed.when",
-            "in a circle: seed",
+            "form a cycle: seed",
             "",
         ),
         (
@@ -370,7 +370,7 @@ def test_a_bad_domain_is_answered_at_its_place(
             ),
             5,
             "parameters.seed.when",
-            "in a circle: seed, steps",
+            "form a cycle: seed, steps",
             "",
         ),
         (
@@ -386,7 +386,7 @@ def test_a_bad_domain_is_answered_at_its_place(
             sweep_with("steps: {min: 1, max: 9}\n  seed: {values: [1, 2], when: {steps: 3}}"),
             6,
             "parameters.seed.when.steps",
-            "cannot stand on a range",
+            "cannot depend on a range",
             "",
         ),
         # Tricks
@@ -444,7 +444,7 @@ def test_a_bad_domain_is_answered_at_its_place(
             sweep_with(rest="objective: {metric: fdi}"),
             6,
             "objective.metric",
-            "is no measure",
+            "is not a measure",
             "fid",
         ),
         (
@@ -510,7 +510,7 @@ def test_a_bad_domain_is_answered_at_its_place(
         # YAML itself
         ("name: [", 1, "", "not YAML", ""),
         ("", None, "", "the file is empty", ""),
-        ("- 1", 1, "", "is no sweep", ""),
+        ("- 1", 1, "", "is not a sweep", ""),
         (sweep_with(rest="description: !!python/name:os.system x"), 6, "description", "tag", ""),
         (sweep_with(rest="description: 1e999"), 6, "description", "too large", ""),
     ],
@@ -596,8 +596,8 @@ def test_an_impossible_image_size_is_refused() -> None:
 def test_no_trial_can_win_by_the_way_it_is_measured(parameter: str) -> None:
     problem = only(sweep_with(parameter))
     assert problem.path == "parameters." + parameter.partition(":")[0]
-    assert "values of two protocols do not compare" in problem.message
-    assert problem.expected == "a setting of base, and a sweep for each"
+    assert "values of two protocols cannot be compared" in problem.message
+    assert problem.expected == "a setting of base, and one sweep for each value"
 
 
 def test_what_only_the_discriminator_sees_may_be_searched() -> None:
@@ -685,7 +685,7 @@ def test_an_override_is_named_in_place_of_a_line() -> None:
     assert wrong.path == "limits.trials"
     assert only(EXAMPLE, "steps=5").nearest == "base.steps"
     assert only(EXAMPLE, "limts.trials=5").nearest == "limits"
-    assert "no override" in only(EXAMPLE, "limits.trials").message
+    assert "not an override" in only(EXAMPLE, "limits.trials").message
     assert "name is 'quickstart'" in only(EXAMPLE, "name.x=5").message
 
 
@@ -752,11 +752,11 @@ def test_an_override_that_cannot_be_read_is_one_problem_and_a_long_one_is_cut() 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("123", "123 is no text"),
-        ("1e5", "is no text"),
-        ("yes", "is no text"),
-        ("cache", "is taken"),
-        ("mlflow.db", "is taken"),
+        ("123", "123 is not text"),
+        ("1e5", "is not text"),
+        ("yes", "is not text"),
+        ("cache", "uses this name itself"),
+        ("mlflow.db", "uses this name itself"),
         ("a b", "cannot name a sweep"),
     ],
 )

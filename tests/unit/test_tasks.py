@@ -211,7 +211,7 @@ def test_what_is_asked_is_part_of_the_protocol_and_nothing_to_search() -> None:
         if path == "task.gated":
             parse_sweep(text)
             continue
-        with pytest.raises(SpecError, match="changes what trials are measured by"):
+        with pytest.raises(SpecError, match="changes how trials are measured"):
             parse_sweep(text)
 
 

@@ -66,7 +66,7 @@ def test_a_factor_of_an_ablation_may_have_ties() -> None:
 def test_what_cannot_be_tied_is_told_with_its_place() -> None:
     other = "optimizer.generator.beta1"
     told = problems({LEADER: RATE, TIED: {"tie": "optimizer.generator.lrr"}})
-    assert f"parameters.{TIED}.tie: optimizer.generator.lrr is no parameter" in told
+    assert f"parameters.{TIED}.tie: optimizer.generator.lrr is not a parameter" in told
     assert LEADER in told
     assert "is tied itself" in problems({LEADER: RATE, TIED: {"tie": LEADER}, other: {"tie": TIED}})
     assert "no domain" in problems({LEADER: RATE, TIED: {"tie": LEADER, "min": 1}})
@@ -75,4 +75,6 @@ def test_what_cannot_be_tied_is_told_with_its_place() -> None:
     assert "3 is wrong" in problems({LEADER: RATE, TIED: {"tie": 3}})
     assert "optimizer.nobody" in problems({LEADER: RATE, "optimizer.nobody.lr": {"tie": LEADER}})
     conditional = {"values": [0.1], "when": {TIED: 1e-4}}
-    assert "is no parameter" in problems({LEADER: RATE, TIED: {"tie": LEADER}, other: conditional})
+    assert "is not a parameter" in problems(
+        {LEADER: RATE, TIED: {"tie": LEADER}, other: conditional}
+    )

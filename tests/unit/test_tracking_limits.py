@@ -86,7 +86,7 @@ def test_a_home_whose_path_means_something_else_in_an_address_is_refused(
         ("postgresql+psycopg://me:hunter2@db/mlflow", "PGPASSFILE"),
         ("postgresql+psycopg://db/mlflow?user=me&password=hunter2", "PGPASSFILE"),
         ("https://dapi-hunter2hunter2@mlflow.example", "MLFLOW_TRACKING_TOKEN"),
-        ("http://[::1", "is no address"),
+        ("http://[::1", "is not an address"),
         ("./mlruns", "sqlite:///FILE.db"),
         ("file:///srv/mlruns", "sqlite:///FILE.db"),
     ],

@@ -98,7 +98,7 @@ def test_every_problem_is_told_at_once_with_its_line() -> None:
 
 def test_tricks_that_exclude_one_another_are_refused() -> None:
     both = text("{tricks.unrolled: true, tricks.packing: true, networks.generator.width: 8}")
-    with pytest.raises(SpecError, match="cannot be on beside the rest"):
+    with pytest.raises(SpecError, match="cannot be on together with the rest"):
         parse_sweep(both.replace("packing", "experience_replay"))
 
 

@@ -199,7 +199,7 @@ class Cluster:
             if is_dead(server):
                 return (
                     f"Ray's {server_name(server)} (process {server.pid}) has died; nothing is "
-                    "lost: run the sweep again, and it goes on where it stands"
+                    "lost: run the sweep again, and it continues where it stopped"
                 )
         return ""
 

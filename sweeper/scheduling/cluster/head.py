@@ -261,7 +261,7 @@ def _alone(home: Path) -> Iterator[Path]:
         deadline = time.monotonic() + 2 * START_PATIENCE
         while not taken(descriptor):
             if time.monotonic() > deadline:
-                raise SweeperError(f"another process starts or ends Ray in {place}")
+                raise SweeperError(f"another process is starting or stopping Ray in {place}")
             time.sleep(0.1)
         yield place
     finally:

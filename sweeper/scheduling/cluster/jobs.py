@@ -133,7 +133,7 @@ class Jobs:
             yield
         except (RuntimeError, OSError, requests.RequestException, RayError) as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
-            told = f"Ray's server for jobs at {self.address} does not do it: {said[0][:300]}"
+            told = f"Ray's job server at {self.address} refused: {said[0][:300]}"
             raise JobsUnreachable(told + _hint(self.address, error)) from error
 
 
@@ -142,11 +142,11 @@ def _hint(address: str, error: Exception) -> str:
     away = isinstance(error, ConnectionError | requests.ConnectionError)
     if away and not address.startswith("http://127.0.0.1:"):
         return (
-            ": `ray start --head` answers on its own machine alone, unless it is given "
+            ": `ray start --head` answers only on its own machine unless it is given "
             f"--dashboard-host; there, {JOBS_VARIABLE} may be http://127.0.0.1:8265"
         )
     if "authentication token" in str(error).lower() and not os.environ.get(AUTHENTICATION):
-        return f": {AUTHENTICATION}=token has it shown"
+        return f": set {AUTHENTICATION}=token to send it"
     return ""
 
 

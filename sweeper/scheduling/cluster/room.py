@@ -52,7 +52,11 @@ class Room:
         there = [_has(node) for node in _there()]
         if told := self._lacks([*there, *self._growth.to_come(there)]):
             also = " (nor one that may join it)" if self.grows else ""
-            hint = "" if self.grows else f"; if it grows by itself, say so in {VARIABLE}"
+            hint = (
+                ""
+                if self.grows
+                else f"; if it scales automatically, describe its machines in {VARIABLE}"
+            )
             raise UserError(f"{told}{also}{hint}")
 
     def _lacks(self, machines: Iterable[Given]) -> str:
@@ -67,7 +71,7 @@ class Room:
                 nobody = "no machine of this Ray cluster has more than"
                 return f"resources.{name} is {amount}, but {nobody} {most:g}"
         return (
-            f"a trial needs {whole.cpu:g} CPUs and {whole.gpu:g} GPUs of one machine, and no "
+            f"a trial needs {whole.cpu:g} CPUs and {whole.gpu:g} GPUs of one machine, but no "
             "machine of this Ray cluster has both"
         )
 

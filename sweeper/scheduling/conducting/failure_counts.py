@@ -65,7 +65,7 @@ class FailureCounts:
             return ""
         return (
             f"{SAME_FAILURES} trials failed one after another for the same reason: "
-            f"{failure.reason}; mend that, then {cause(failure.symptom).way_on}"
+            f"{failure.reason}; fix this, then {cause(failure.symptom).way_on}"
         )
 
     def failed(self) -> None:

@@ -42,9 +42,9 @@ class Orders:
             "enqueue": self._enqueue,
         }
         if order.kind not in obey:
-            return f"refused: {order.kind!r} is none of {', '.join(obey)}"
+            return f"refused: {order.kind!r} is not one of {', '.join(obey)}"
         if self._ledger.wishes.granted(order.id):
-            return "done already, by a driver that ended before it could say so"
+            return "already done by a driver that ended before it could report it"
         try:
             return obey[order.kind](order)
         except Refused as error:
@@ -57,7 +57,7 @@ class Orders:
         at_work = trial.number in self._trials.active
         who = f"stopped by {order.by}" if order.by else "stopped by hand"
         self._transitions.stop(trial.number, f"{who}: {order.reason}" if order.reason else who)
-        leaves = "; its worker leaves it at its next evaluation" if at_work else ""
+        leaves = "; its worker stops at the next evaluation" if at_work else ""
         return f"trial {trial.name} is stopped{leaves}"
 
     def _retry(self, order: Order) -> str:
@@ -66,8 +66,8 @@ class Orders:
             raise Refused(f"trial {trial.name} is not over")
         if trial.state != "failed" and trial.symptom != STOPPED_BY_HAND:
             raise Refused(
-                f"trial {trial.name} has {trial.state}: tried again is what failed, or was stopped "
-                "by hand"
+                f"trial {trial.name} has {trial.state}: only trials that failed or were stopped by "
+                "hand can be retried"
             )
         gone = why_gone(self._folder.trial(trial.number), "checkpoints")
         self._ledger.wishes.retry(trial.number, order.id, anew=anew or bool(gone))

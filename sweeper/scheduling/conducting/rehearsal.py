@@ -67,7 +67,7 @@ class Rehearsal:
         if failure is not None and failure.symptom != OUT_OF_MEMORY:
             raise SweeperError(
                 f"{begun}, since not even the base configuration can be trained: {failure.reason}; "
-                "mend that, then run the sweep again"
+                "fix this and run the sweep again"
             )
 
     def died(self, reason: str) -> None:
@@ -83,7 +83,7 @@ class Rehearsal:
         if self._deaths == DEATHS:
             raise SweeperError(
                 f"workers die here whatever they train, the base configuration too: {reason}; "
-                "nothing is lost: mend that, then run the sweep again"
+                "nothing is lost: fix this and run the sweep again"
             )
 
     def interrupt(self) -> None:

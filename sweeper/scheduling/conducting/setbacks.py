@@ -125,13 +125,13 @@ class Setbacks:
     def notice(self, node: str, machine: str, told: str) -> None:
         """A machine, Ray's `node`, is about to be taken away."""
         if self._avoided.give_notice(node):
-            self._announcer.noted(f"{machine} is about to go ({told}): its trials move")
+            self._announcer.noted(f"{machine} is about to be taken away ({told}): its trials move")
             if self._avoided.all_leave:
-                self._announcer.noted("no other machine is there: trials wait for one to join")
+                self._announcer.noted("there is no other machine: trials wait for one to join")
 
     def deaf(self, machine: str, told: str) -> None:
         """Nobody on the machine answers who would give notice of its end."""
-        self._announcer.noted(f"no notice will be heard of the end of {machine}: {told}")
+        self._announcer.noted(f"eviction notices for {machine} cannot be read: {told}")
 
     def failed(self, number: int, failure: Failure) -> Failure | None:
         """The training raised. By what the trial has failed now; None where it is tried again."""
@@ -174,7 +174,7 @@ class Setbacks:
             device, failed = found
             told = " and ".join(map(trial_name, failed))
             note = (
-                f"{device.device} is avoided from here on: {told} failed on it, and others get on "
+                f"{device.device} is avoided from now on: {told} failed on it, and others succeed "
                 "elsewhere"
             )
             self._devices.avoid(device, number, note)

@@ -214,6 +214,6 @@ def notices_asked_for() -> Notices | None:
     expected = (*CLOUDS, "file:/PATH")
     meant = nearest(given, expected)
     raise UserError(
-        f"{VARIABLE} is {given!r}, and may be one of {', '.join(expected)}"
+        f"{VARIABLE} is {given!r}: expected one of {', '.join(expected)}"
         + (f": is {meant} meant?" if meant else "")
     )

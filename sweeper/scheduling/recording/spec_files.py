@@ -60,10 +60,10 @@ def make_way(sweep: Sweep, home: Home, folder: SweepFolder, tell: Listener | Non
         if not remove_sweep(home, folder, begun):
             raise SpecConflict(
                 f"a sweep named {sweep.name!r} without any trial, which this one would replace, is "
-                "still on its way to MLflow: run this again in a minute"
+                "still being sent to MLflow: run this again in a minute"
             )
     if tell is not None:
-        told = f"it takes the place of another {sweep.name!r}, which had no trial yet"
+        told = f"it replaces another {sweep.name!r}, which had no trial yet"
         tell(Noted(told, time.time()))
 
 
@@ -87,7 +87,7 @@ def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
     """The file as it was given if it alone makes this sweep, from any folder; else all of it."""
     full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
     if not source.exists():
-        return f"# all of it: it was given without a file\n{full}"
+        return f"# the whole sweep: it was given without a file\n{full}"
     if not _makes(source, sweep):
         return f"# {source.name}, and what was set beside it\n{full}"
     return source.read_bytes()

@@ -122,7 +122,7 @@ def taken_up(room: Path, place: Place) -> Iterator[None]:
     try:
         _sign(room, place)
     except FileNotFoundError as error:
-        raise TakenOver(f"another attempt goes on in {room.parent}") from error
+        raise TakenOver(f"another attempt is running in {room.parent}") from error
     with writing_through(room):
         yield
 

@@ -79,7 +79,7 @@ def _take_over(training: Any, folder: Path, donor: str) -> bool:
         try:
             training.take_over(own)
         except CheckpointError as lost:
-            raise StaleCheckpointError(f"{error}; and of its own, {lost}") from lost
+            raise StaleCheckpointError(f"{error}; and of its own checkpoint: {lost}") from lost
         training.notes.append(
             f"{error}, which it was to take over; it goes on from its own, with its new settings"
         )

@@ -93,7 +93,7 @@ class Mark:
             if (theirs := versions[name]) != mine:
                 has = f"{name} {theirs}" if theirs else f"no {name}"
                 ours = mine or "a checkout"
-                return f"{machine} has {has}, and this machine {ours}: install the same"
+                return f"{machine} has {has}, but this machine has {ours}: install the same"
         if seen != self.text and self.published:
             return (
                 f"{machine} cannot read {self.file} ({seen or 'it is empty'}): every machine needs "
@@ -147,7 +147,7 @@ def check_machine(failure: Failure) -> None:
     """
     if failure.symptom == DISK_FULL:
         raise DiskFull(
-            f"{failure.reason}: make room, then run the sweep again; it goes on where it stands"
+            f"{failure.reason}: make room, then run the sweep again; it continues where it stopped"
         )
     if failure.symptom == NOT_SHARED:
         kind = Outdated if version_of(OURS) != _VERSION else NotShared
@@ -165,7 +165,7 @@ def require_gpu(gpus: Sequence[str], device: object) -> None:
 
     if gpus and device != "cpu" and torch.version.cuda and not torch.cuda.is_available():
         raise RuntimeError(
-            f"CUDA sees no GPU here, though Ray has given number {', '.join(gpus)}: see what "
+            f"CUDA sees no GPU here, although Ray assigned number {', '.join(gpus)}: see what "
             "`nvidia-smi` says on that machine"
         )
 

@@ -148,5 +148,7 @@ def _scratch() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
     if facts.st_uid != os.geteuid() or folder.is_symlink():
-        raise SweeperError(f"{folder} is another account's: set TMPDIR to a folder of one's own")
+        raise SweeperError(
+            f"{folder} belongs to another account: set TMPDIR to a folder of your own"
+        )
     return folder
