@@ -18,7 +18,7 @@ def long_enough(standings: Standings) -> str:
     halves = last_half_of(standings)
     if halves is None:
         return (
-            f"<p>Too few trials to tell: it takes {ENOUGH_FOR_HALVES} that are over, half of them "
+            f"<p>Too few trials to tell: at least {ENOUGH_FOR_HALVES} must be over, half of them "
             "with a final value.</p>\n"
         )
     return f"<p>{text(_answer(halves, standings))}</p>\n"
@@ -33,8 +33,8 @@ def _answer(halves: LastHalf, standings: Standings) -> str:
     noise = standings.noise
     if noise is None:
         return (
-            f"It cannot be told: {later} improved the best {metric} by {gain}, and nothing says "
-            "how far two seeds of one configuration lie apart. seeds: {confirm_top: 1} tells."
+            f"It is unclear: {later} improved the best {metric} by {gain}, and the seed noise of "
+            "one configuration is unknown. Set seeds: {confirm_top: 1} to measure it."
         )
     luck = f"seed noise, a standard deviation of {number(noise.noise_deviation)}"
     if halves.gain <= noise.noise_deviation:

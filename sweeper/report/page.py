@@ -60,7 +60,7 @@ def page(
         ("range", "From best to worst", shown("gallery")),
         ("protocol", "How it was measured", summary.protocol(standings)),
         ("winner", "The winner's configuration", sections.winner(standings)),
-        ("again", "Doing it again", sections.reproduce(standings)),
+        ("again", "Reproduce it", sections.reproduce(standings)),
     ]
     parts = [part for part in parts if part[2]]
     if ablation:
@@ -97,14 +97,14 @@ def results_first(table: Table) -> Table:
 def _why_empty(standings: Standings) -> str:
     over = sum(standings.counts.get(state, 0) for state in ("pruned", "failed"))
     if not standings.trials:
-        return "This sweep has no trial yet. What is below fills up as trials end."
+        return "This sweep has no trials yet. The sections below fill as trials end."
     if over == len(standings.trials):
         count = "The only trial" if over == 1 else f"All {over} trials"
         return (
             f"{count} ended before the last step, so nothing has a final score. "
-            "What ended them stands below."
+            "The causes are listed below."
         )
-    return "No trial has completed yet. What is below fills up as trials end."
+    return "No trial has completed yet. The sections below fill as trials end."
 
 
 def _what_matters(

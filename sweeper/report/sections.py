@@ -75,21 +75,21 @@ def leaderboard(standings: Standings, address: Callable[[Trial], str] | None = N
     if confirmed:
         note += (
             "Ranked by the mean on fresh seeds, which the search never saw; the value of the "
-            "search beside it is the luckiest of many. "
+            "search beside it is the luckiest of many draws. "
         )
     if gains:
         note += (
             "Against the base: mean difference over the seeds that both ran on, with its interval; "
-            "one that holds zero tells nothing apart. "
+            "an interval that contains zero shows no difference. "
         )
     if of_search and not confirmed:
         note += "Ranked by the mean of a configuration over the seeds that the search drew for it. "
     note += _given_up(standings)
     note += (
-        "A trial without a final value has no rank; what it was last measured with stands in grey, "
+        "A trial without a final value has no rank; its last measured value is shown in grey, "
         "with the step. "
     )
-    note += "The settings stand to the right: the table scrolls sideways."
+    note += "Scroll sideways to see the settings."
     note += " All rows: leaderboard.csv, .parquet." if address is None else ""
     return (
         markup.table(heads, rows, sortable=True, tall=len(rows) > 30)
@@ -164,7 +164,7 @@ def _state(standing: Standing) -> Cell:
     trial = standing.trial
     words = STATE_WORDS.get(trial.state, trial.state)
     words += f": {plain(trial.symptom)}" if trial.symptom else ""
-    words += "" if standing.comparable else ", measured otherwise"
+    words += "" if standing.comparable else ", measured differently"
     state = trial.state if trial.state in STATE_WORDS else "waiting"
     return Cell(f'<span class="dot s-{state}"></span>{text(words)}', words, html=True)
 
@@ -253,7 +253,7 @@ def _logs(standings: Standings) -> str:
     return markup.details(f"{plural(len(failed), 'failed trial')}{more}", "".join(parts))
 
 
-# Doing it again ---------------------------------------------------------------------------------
+# Reproduction -----------------------------------------------------------------------------------
 
 
 def winner(standings: Standings) -> str:

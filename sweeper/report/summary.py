@@ -64,7 +64,7 @@ def verdict(standings: Standings) -> str:
     if found is not None and found.differences[0].low is not None:
         widened = f", widened for {found.family} comparisons" if found.family > 1 else ""
         note = (
-            f"Mean difference over the seeds that both were run on, with a {LEVEL:.0%} interval"
+            f"Mean difference over the seeds that both ran on, with a {LEVEL:.0%} interval"
             f"{widened}."
         )
         kind = " confirmed" if found.confirmed else ""
@@ -164,8 +164,8 @@ def _when(standings: Standings) -> str:
     end = f"{last:%H:%M}" if same_day else f"{last:%Y-%m-%d %H:%M}"
     trained = sum(t.seconds or 0.0 for t in standings.trials)
     return (
-        f"{first:%Y-%m-%d %H:%M} to {end} UTC, {duration(max(ends) - min(starts))} by the clock; "
-        f"{duration(trained)} summed over trials."
+        f"{first:%Y-%m-%d %H:%M} to {end} UTC, {duration(max(ends) - min(starts))} of wall-clock "
+        f"time; {duration(trained)} summed over trials."
     )
 
 

@@ -14,7 +14,7 @@ def noise(standings: Standings) -> str:
     told = standings.noise
     if told is None:
         return (
-            "<p>How much of the variance between trials is seed noise is not known: no "
+            "<p>The share of seed noise in the variance between trials is unknown: no "
             "configuration was run on several seeds. <code>seeds: {confirm_top: 3}</code> tells."
             "</p>\n"
         )

@@ -162,7 +162,7 @@ def _plans(
     yield _Plan(
         "importances",
         "importances.png",
-        "Importance of the parameters",
+        "Parameter importance",
         "Share of each searched parameter, by Optuna, over the trials that it could compare. "
         "PED-ANOVA asks what sets the best tenth apart, fANOVA what explains the variance over all "
         "trials; where they disagree, a parameter ruins trials rather than improving the best. "
@@ -207,8 +207,8 @@ def _effect_plans(standings: Standings, tables: Sequence[Table]) -> Iterator[_Pl
             key,
             f"{key}.png",
             "Effects with their intervals",
-            "What lies to one side of zero with its whole interval made a difference; what holds "
-            "zero may have made none. A filled point is significant after Holm's correction over "
+            "An interval entirely on one side of zero shows a difference; one that contains zero "
+            "may show none. A filled point is significant after Holm's correction over "
             "all of them.",
             lambda table=table: (  # type: ignore[misc]
                 effects.effect_plot(table, metric, goal) if table else None
@@ -219,8 +219,8 @@ def _effect_plans(standings: Standings, tables: Sequence[Table]) -> Iterator[_Pl
         "half_normal",
         "half_normal.png",
         "Half-normal plot",
-        "Effects that are noise lie along a line through the origin; what matters stands above it. "
-        "Lenth's margins rest on most effects being null.",
+        "Effects that are noise lie along a line through the origin; real effects lie above it. "
+        "Lenth's margins assume that most effects are null.",
         lambda: effects.half_normal_plot(factors, metric) if factors else None,
     )
 
@@ -274,7 +274,7 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
     yield _Plan(
         "film_strip",
         "film_strip.png",
-        "One trial as it trained",
+        "One trial during training",
         "Samples from the same noise, evaluation by evaluation, of "
         + ("the best trial that left any." if standings.best else "a trial without a final score."),
         lay_out=lambda paper: gallery.film_strip(standings, folder, paper),
@@ -284,8 +284,8 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
         "gallery.png",
         "Configurations from best to worst, by steps",
         text(
-            f"Under each picture: {measure(standings.metrics[0])} at that step. Evenly chosen over "
-            "the ranking, with the base among them; trials without a final score stand last."
+            f"Under each picture: {measure(standings.metrics[0])} at that step. Evenly spaced over "
+            "the ranking, with the base among them; trials without a final score come last."
         ),
         lay_out=lambda paper: gallery.gallery(standings, folder, paper),
     )

@@ -178,7 +178,7 @@ def test_a_sweep_is_submitted_watched_and_steered(chromium: Any, lab: Served) ->
         page.wait_for_selector("#curves canvas")
         assert "step 10: FID" in page.inner_text("#log")
         page.click("text=Stop this trial")
-        page.wait_for_selector("text=stop was asked")
+        page.wait_for_selector("text=stop was requested")
         with lab.service.database.reading() as session:
             (order,) = sweeps.orders_of(session, lab.entry("first").sweep.id)
         assert (order.kind, order.number) == ("stop", unfinished.number)

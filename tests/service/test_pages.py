@@ -191,7 +191,7 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     client = lab.client()
     assert client.get("/login?next=/queue").status_code == 200
     wrong = client.post("/login", data={"token": "swp_x_y"})
-    assert (wrong.status_code, "opens nothing" in wrong.text) == (401, True)
+    assert (wrong.status_code, "not valid" in wrong.text) == (401, True)
     right = client.post("/login", data={"token": f" {lab.tokens['dee']}\n", "next": "/queue?a=b"})
     assert (right.status_code, right.headers["location"]) == (303, "/queue?a=b")
     cookie = right.headers["set-cookie"].lower()
@@ -268,9 +268,9 @@ def test_buttons_do_what_they_say_to_one_s_own(swept: Lab) -> None:
     assert (other.status_code, "cy&#39;s" in other.text) == (403, True)
     stopped = client.post("/sweeps/swept/trials/3/stop", data={"csrf_token": csrf})
     assert stopped.headers["location"] == "/sweeps/swept/trials/3"
-    assert "stop was asked (stopped by bo)" in client.get("/sweeps/swept/trials/3").text
+    assert "stop was requested (stopped by bo)" in client.get("/sweeps/swept/trials/3").text
     over = client.post("/sweeps/swept/trials/0/stop", data={"csrf_token": csrf}, headers=HTML)
-    assert (over.status_code, "<h1>Not now</h1>" in over.text) == (409, True)
+    assert (over.status_code, "<h1>Not possible now</h1>" in over.text) == (409, True)
     gone = client.post("/sweeps/swept/delete", data={"csrf_token": csrf})
     assert (gone.status_code, gone.headers["location"]) == (303, "/")
     assert "/sweeps/swept" not in client.get("/").text
@@ -373,11 +373,11 @@ def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
     assert client.post(there, data=form).headers["location"] == there
     page = client.get(there).text
     assert "optimizer.generator.lr: 0.0001</td>" in page
-    assert "the driver has not got to it yet" in page
+    assert "the driver has not processed it yet" in page
     for text, words in (
         ("optimizer.generator.lr: 5.0", "is not one of"),
         ("optimizer.lr: 0.0001", "is not a parameter of this sweep; did you mean"),
-        ("- 1", "is no mapping"),
+        ("- 1", "is not a mapping"),
         ("a: [", "not YAML"),
         ("optimizer.generator.lr: 0.0001\noptimizer.generator.lr: 0.0002", "<b>line 2</b>"),
     ):
@@ -487,7 +487,7 @@ def test_an_admin_shuts_out_anybody_s_token(lab: Lab) -> None:
     page = client.get("/tokens").text
     assert "<td>bo</td><td>gone astray" in page
     assert there in page
-    assert "Revoke gone astray of bo? Whatever uses it is shut out." in page
+    assert "Revoke gone astray of bo? Everything that uses it loses access." in page
     assert client.post(there, data={"csrf_token": csrf}).status_code == 303
     assert lab.client().get("/", headers={"authorization": f"Bearer {words}"}).status_code == 401
     assert "gone astray" not in signed_in(lab, "cy")[0].get("/tokens").text

@@ -166,7 +166,7 @@ LEARNT = [9.0, 8.0, 7.0, None, 7.5, 6.0, 5.0, 5.5, 4.0, 3.0]
     ("values", "repeats", "said"),
     [
         (LEARNT[:9], (), "Too few trials to tell"),
-        (LEARNT, (), "It cannot be told: the later 5 of 10 trials improved the best FID by 4.000"),
+        (LEARNT, (), "It is unclear: the later 5 of 10 trials improved the best FID by 4.000"),
         (LEARNT, (9.0, 9.1), "Probably not: the later 5 of 10 trials still improved"),
         (LEARNT, (2.0, 20.0), "Probably: the later 5 of 10 trials improved the best FID by 4.000"),
         ([5.0] * 10, (), "Probably: the later 5 of 10 trials gained nothing"),
@@ -204,7 +204,7 @@ TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
 @pytest.mark.parametrize(
     ("goals", "records", "figures", "words"),
     [
-        ((), [], set(), "has no trial yet"),
+        ((), [], set(), "has no trials yet"),
         ((), [trial(0, 40.0)], {"over_steps"}, "finished"),
         (
             (),
@@ -352,7 +352,7 @@ def test_a_film_of_a_trial_without_a_score_is_not_called_the_best_ones(tmp_path)
     unscored = trial(0, curve={250: 9.0, 500: 8.0})
     for records, said in (([unscored], False), ([trial(0, 9.0)], True)):
         shown = Page(write_report(folder, standings_of(sweep(), records)).html.read_text()).text
-        assert "One trial as it trained" in shown
+        assert "One trial during training" in shown
         assert ("the best trial that left any" in shown) == said
 
 

@@ -127,7 +127,7 @@ def _problems(
         where = f"limits.{key}" if key in Limits.model_fields else key
         if now[key] not in (was[key], text):
             what = f"was changed meanwhile, to {now[key] or 'none'}"
-            problems.append(Fault(where=where, what=what, expected="a second look"))
+            problems.append(Fault(where=where, what=what, expected="you to check it again"))
         elif key == "priority" and text not in PRIORITIES:
             problems.append(Fault(where=where, what=f"is {text!r}", expected=", ".join(PRIORITIES)))
         elif key in _ALWAYS and not text:

@@ -112,7 +112,7 @@ def _sides(service: Service, names: list[str], trials: list[str]) -> list[Side]:
         UnknownSweep: there is none of a name.
     """
     if len(names) + len(trials) > MOST:
-        raise Refusal(422, "too-many", f"Two to {MOST} can stand side by side.")
+        raise Refusal(422, "too-many", f"Two to {MOST} sweeps or trials can be compared.")
     sides = [_of_sweep(service, name) for name in names if name]
     for named in trials:
         sweep, _, text = named.rpartition("/")
@@ -168,8 +168,8 @@ def _apart(sides: list[Side]) -> str:
     for side in measured[1:]:
         first = measured[0]
         if side.reading.standings.metrics[0] != first.reading.standings.metrics[0]:
-            return f"{first.name} and {side.name} are not measured by the same measure"
+            return f"{first.name} and {side.name} have different objectives"
         if not alike(first.protocol, side.protocol):
             changes = changes_in_words(first.protocol, side.protocol)
-            return f"{first.name} and {side.name} were not measured alike: {changes}"
+            return f"{first.name} and {side.name} were measured differently: {changes}"
     return ""

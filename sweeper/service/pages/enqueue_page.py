@@ -84,7 +84,7 @@ def _values(text: str) -> Mapping[str, Any]:
     """
     document = read_document(unix(text), FILE)
     if document.readable and not isinstance(document.root or {}, Mapping):
-        document.add((), "is no mapping", "a setting a line, as `batch_size: 32`")
+        document.add((), "is not a mapping", "one setting per line, as `batch_size: 32`")
     if document.problems:
         raise SpecError(document.in_file_order())
     return {str(path): value for path, value in (document.root or {}).items()}

@@ -47,7 +47,7 @@ def sign_in(
             audit.note(session, replace(caller, address=request.state.client), "sign in")
     if caller is None:
         request.state.failed()
-        problem = "This token opens nothing: it was mistyped, has expired or was revoked."
+        problem = "This token is not valid: it was mistyped, has expired or was revoked."
         return page(request, "login.html", status=401, next=own_path(next), problem=problem)
     answer = RedirectResponse(own_path(next), 303)
     answer.set_cookie(

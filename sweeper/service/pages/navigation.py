@@ -20,7 +20,7 @@ LINKS = (
     Link("/queue", "Queue", "q"),
     Link("/machines", "Machines", "m"),
     Link("/parts", "Parts", "p"),
-    Link("/notices", "Notices", "w"),
+    Link("/notices", "Notifications", "w"),
     Link("/mlflow/", "MLflow", "l"),
     Link("/people", "People", "o", admins=True),
     Link("/audit", "Audit", "a", admins=True),

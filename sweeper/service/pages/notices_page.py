@@ -48,7 +48,7 @@ def subscribe(
         )
     except UserError as error:
         return _page(request, service, caller, problem=str(error), status=422)
-    return _page(request, service, caller, secret=secret, done="From now on word is sent there.")
+    return _page(request, service, caller, secret=secret, done="Notifications are now sent there.")
 
 
 @router.post("/notices/{identifier}/remove")
@@ -64,7 +64,7 @@ async def test(
 ) -> Response:
     """Send a word there now."""
     error = await subscribing.send_test(service, caller, identifier)
-    done = "" if error else "The word has arrived."
+    done = "" if error else "The test notification has arrived."
     return _page(request, service, caller, problem=error, done=done)
 
 

@@ -24,7 +24,7 @@ QUOTAS = {
     "weight": "weight",
     "max_parallel": "parallel trials",
     "max_gpus": "GPUs at once",
-    "gpu_hours_month": "GPU hours a month",
+    "gpu_hours_month": "GPU hours per month",
 }
 _AUDITED = 100
 _MONTH = 30 * 86400
@@ -179,7 +179,7 @@ def _number(key: str, text: str) -> Any:
     try:
         return int(text) if key == "max_parallel" else float(text)
     except ValueError as error:
-        raise UserError(f"{QUOTAS[key]}: {text!r} is no number") from error
+        raise UserError(f"{QUOTAS[key]}: {text!r} is not a number") from error
 
 
 # Who did what -----------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ COPIED = ("latex", "markdown", "csv")
 """Formats in which a table can be copied from its page."""
 
 
-LATER = Markup('<p class="muted">This fills up as trials end.</p>\n')
+LATER = Markup('<p class="muted">Results appear here as trials end.</p>\n')
 """In place of a section that has nothing to show yet."""
 
 
@@ -65,7 +65,7 @@ def sections_of(standings: Standings) -> list[Section]:
         Section("steps", f"{metric} over steps", _over_steps),
         Section("parallel", "Parallel coordinates", _parallel),
         Section("parameters", "Each parameter", _parameters, late=True),
-        Section("matters", "What the best share", _what_matters, late=True),
+        Section("matters", "What the best trials share", _what_matters, late=True),
         Section("tables", tables_title(bool(standings.replicates)), _tables, late=True),
     ]
     of_ablation = [
@@ -79,7 +79,7 @@ def sections_of(standings: Standings) -> list[Section]:
         Section("gallery", "Gallery", _gallery, late=True),
         Section("protocol", "How it was measured", _of(summary.protocol)),
         Section("winner", "The winner's configuration", _of(report.winner)),
-        Section("again", "Doing it again", _of(report.reproduce)),
+        Section("again", "Reproduce it", _of(report.reproduce)),
     ]
 
 
@@ -136,7 +136,7 @@ def _what_matters(reading: Reading) -> Markup:
         )
         for share in standings.shares
     ]
-    words = "How much oftener each trick is on in the best tenth, in percentage points"
+    words = "How much more often each trick is on in the best tenth, in percentage points"
     return piece(
         "sweep/matters.html",
         drawn=drawing.intervals(rows, words),
@@ -174,7 +174,7 @@ def _tables(reading: Reading) -> Markup:
         drawn = drawing.intervals(rows, words)
         shown.append((table.name, _html(table_html.render(table)), drawn))
     if not shown:
-        return _html("<p>The trials so far allow no table yet.</p>\n")
+        return _html("<p>There are too few trials for a table so far.</p>\n")
     return piece("sweep/tables.html", name=reading.folder.name, tables=shown, formats=COPIED)
 
 
@@ -183,7 +183,7 @@ def _gallery(reading: Reading) -> Markup:
     standings = reading.standings
     rows = gallery.rows_of(standings, reading.folder)
     if not rows:
-        return _html("<p>No trial has left samples yet.</p>\n")
+        return _html("<p>No trial has samples yet.</p>\n")
     steps = sorted({step for _, samples in rows for step in samples})
     shown = [
         {
