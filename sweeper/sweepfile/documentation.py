@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -321,13 +322,21 @@ def _example(path: str, tag: str, name: str, settings: Mapping[str, Schema], req
 
 
 def _another(schema: Schema) -> Any:
-    """A value that is not the default, where one is at hand; else the default, None without any."""
+    """A plausible value that is not the default: the next choice, or twice a number; else None."""
     default, branches = schema.get("default"), (schema, *schema.get("anyOf", ()))
-    choices = [choice for branch in branches for choice in branch.get("enum", ())]
     if isinstance(default, bool):
         return not default
-    others = [choice for choice in choices if choice != default]
-    return others[-1] if others else default if isinstance(default, int | float | str) else None
+    choices = [choice for branch in branches for choice in branch.get("enum", ())]
+    if default in choices:
+        at = choices.index(default)
+        return next(iter(choices[at + 1 :] or reversed(choices[:at])), None)
+    if choices:
+        return choices[0]
+    if isinstance(default, int | float):
+        limits = (branch.get("maximum", branch.get("exclusiveMaximum")) for branch in branches)
+        double, limit = 2 * default, next((one for one in limits if one is not None), math.inf)
+        return double if default < double < limit else None
+    return None
 
 
 def _yaml(value: Any) -> str:
