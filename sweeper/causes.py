@@ -1,16 +1,16 @@
-"""Why a trial ended before its last step: one entry a cause, for every room.
+"""Why a trial ended before its last step: one entry per cause, used by every package.
 
-    name         as the study, MLflow and the tables have it
-    ends_as      the state it leads to: `pruned` where the trainer or a rule stopped it in time,
-                 `failed` where nothing can be made of it
+    name         in the study, MLflow and the tables
+    ends_as      the state it leads to: `pruned` if the trainer or a rule stopped it in time,
+                 `failed` if its values cannot be used
     blames       whether the configuration is at fault: then its values teach no sampler and win no
                  comparison, and an analysis counts it as a failure
-    saves        whether the steps that it did not train are saved, and not lost
+    saves        whether the untrained steps count as saved rather than lost
     meaning, advice
-                 what a reader is told
+                 texts for the reader
 
-The signs of a failing GAN say of themselves what they mean (`trials.health`); what else can end a
-trial stands here. Imports neither torch nor any vendor.
+Each sign of a failing GAN carries its own texts (`trials.health`); the other causes are listed
+here. Imports neither torch nor any vendor.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ class Cause:
 
     @property
     def lost(self) -> bool:
-        """Whether the run failed through no fault of its configuration: nothing is known of it, and
-        the next run of the sweep tries it again."""
+        """Whether the run failed through no fault of its configuration. It says nothing, and the
+        next run of the sweep retries it."""
         return self.ends_as == "failed" and not self.blames
 
     @property
     def curable(self) -> bool:
-        """Whether a trial that failed so may do better once something is mended. A sign of failure
-        would be seen again: the same seed gives the same training."""
+        """Whether a retry may succeed once something outside is fixed. A sign of failure would come
+        again: the same seed gives the same training."""
         return self.ends_as == "failed" and self.name in _OWN
 
     @property
     def way_on(self) -> str:
-        """What has trials that failed so tried again."""
+        """What the user does to have such trials retried."""
         again = "run the sweep again"
         return again if self.lost else f"{again} with --retry-failed {self.name}"
 
@@ -86,55 +86,55 @@ _OWN = {
             ends_as="pruned",
             blames=False,
             saves=False,
-            meaning="Somebody stopped it. What it might have become is not known: no sampler, "
-            "comparison or table takes it for better or worse than others.",
-            advice="It goes on from its last checkpoint where somebody has it tried again.",
+            meaning="Somebody stopped it. Its final value is unknown, so no sampler, comparison or "
+            "table ranks it.",
+            advice="A retry continues from its last checkpoint.",
         ),
         Cause(
             OUT_OF_MEMORY,
             ends_as="failed",
             blames=True,
             saves=False,
-            meaning="It ran out of memory, and again when it was tried once more with its device "
-            "to itself: its configuration is too large for that.",
-            advice="A smaller batch_size, accumulate, or a smaller width of its networks help.",
+            meaning="It ran out of memory, and again when it was retried with its device to "
+            "itself: its configuration is too large for the device.",
+            advice="Lower batch_size, raise accumulate, or lower the networks' width.",
         ),
         Cause(
             WORKER_DIED,
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="The process that trained it died, and again when it was retried. This "
-            "says nothing about the configuration.",
-            advice="The next run tries it again.",
+            meaning="Its process died, and again when it was retried. This says nothing about the "
+            "configuration.",
+            advice="The next run retries it.",
         ),
         Cause(
             NO_PROGRESS,
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="It was silent for longer than limits.trial_silence and its process was ended, "
-            "and again when it was retried. This says nothing about the configuration.",
-            advice="Its log has where each thread stood. The next run tries it again.",
+            meaning="It made no progress for limits.trial_silence and its process was ended, and "
+            "again when it was retried. This says nothing about the configuration.",
+            advice="Its log shows the stack of each thread. The next run retries it.",
         ),
         Cause(
             BUCKET_AWAY,
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="The bucket that it publishes in did not answer for minutes, and again when it "
+            meaning="The bucket that holds its files did not answer for minutes, and again when it "
             "was retried. This says nothing about the configuration.",
-            advice="The next run tries it again, from what it has published last.",
+            advice="The next run retries it from its last published checkpoint.",
         ),
         Cause(
             DEVICE_FAULT,
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="CUDA says that the device is broken, or its context, and said so each time "
-            "that it was tried again. This says nothing about the configuration.",
-            advice="Its reason names device and machine: look there, into dmesg and nvidia-smi -q. "
-            "The next run tries it again.",
+            meaning="CUDA reported a broken device or context, and again on every retry. This says "
+            "nothing about the configuration.",
+            advice="The reason names the device and the machine: check dmesg and nvidia-smi -q "
+            "there. The next run retries it.",
         ),
         Cause(
             UNREADABLE,
@@ -157,26 +157,26 @@ _OWN = {
 
 
 def causes() -> dict[str, Cause]:
-    """Every cause by its name: what the service knows, and the signs that are registered."""
+    """Every cause by its name: those listed here, and the registered signs."""
     return {**_OWN, **{name: _of_sign(sign) for name, sign in Sign.all().items()}}
 
 
 def cause(name: str) -> Cause:
-    """What is known of a cause by its name; an unknown one counts as a failed configuration."""
+    """The cause of a name; an unknown one counts as a failed configuration."""
     if name in _OWN:
         return _OWN[name]
     if name in Sign.all():
         return _of_sign(Sign.all()[name])
-    unknown = "No explanation of this cause is known."
+    unknown = "This cause has no explanation here."
     return Cause(name, "failed", blames=True, saves=False, meaning=unknown)
 
 
 def to_retry(names: Iterable[str]) -> list[str]:
-    """The names of causes by which trials that failed are to be tried again; without any, all. A
-    single one may be given as it is.
+    """The causes whose failed trials are retried: those named, or all that can be retried. A
+    single name may be given as a string.
 
     Raises:
-        UserError: a name is no cause, or one that would come again.
+        UserError: a name is not a cause, or names one that would come again.
     """
     names, known = [names] if isinstance(names, str) else list(names), causes()
     good = [name for name, one in known.items() if one.curable]
@@ -195,11 +195,11 @@ def to_retry(names: Iterable[str]) -> list[str]:
 
 
 def to_blame(state: str, name: str | None) -> bool:
-    """Whether a trial in this state, ended by this cause, has no final value through its
-    configuration's own fault.
+    """Whether a trial in this state, ended by this cause, lacks a final value because of its
+    configuration.
 
-    A training that collapsed is *pruned* where the watcher stops it, and still a failure like any
-    other: a generator that has collapsed may have the best precision of all.
+    A training that collapsed is *pruned* if the watcher stops it, and still counts as a failure: a
+    collapsed generator may have the best precision of all.
     """
     if state not in ("pruned", "failed"):
         return False
@@ -212,8 +212,8 @@ def is_lost(name: str | None) -> bool:
 
 
 def says_nothing(name: str | None) -> bool:
-    """Whether the end of a trial by this cause says nothing about its configuration: no sampler may
-    learn from it. It was lost, or somebody stopped it."""
+    """Whether no sampler may learn from a trial that ended by this cause: it was lost, or somebody
+    stopped it."""
     return name == STOPPED_BY_HAND or is_lost(name)
 
 

@@ -15,7 +15,6 @@ ELSEWHERE: Mapping[str, str] = {
     "docker ": "needs Docker, which no test has; `make lint` checks the files",
     "cp docker/": "goes with Docker",
     "make ": "a target of its own, run by whoever changes something",
-    "git clone": "the repository is here already",
     "python3 -m venv": "an environment of its own",
     "pip install": "fetches packages",
     "sweeper extractor train": "trains for a while: tests/unit/test_own_extractors.py",

@@ -67,7 +67,10 @@ class TrialConfig(Settings):
         default=64, ge=2, le=65536, description="images in one step"
     )
     accumulate: int = Field(
-        default=1, ge=1, le=4096, description="equal parts that a batch is computed in"
+        default=1,
+        ge=1,
+        le=4096,
+        description="gradient accumulation: micro-batches per step, of equal size",
     )
     """Gradients add up to the whole batch's, and what tricks remember changes once a step. What
     compares the samples of a batch sees those of a part: batch norm, `top_k`, `unrolled` (which

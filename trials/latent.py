@@ -17,7 +17,7 @@ class LatentConfig(Settings):
     distribution: Literal["normal", "uniform"] = Field(
         default="normal", description="standard normal, or uniform in [-1, 1]"
     )
-    dim: int = Field(default=64, ge=1, le=4096, description="numbers in one z")
+    dim: int = Field(default=64, ge=1, le=4096, description="latent dimension: numbers in one z")
 
     def draw(self, count: int, stream: torch.Generator) -> Tensor:
         """`count` latent vectors, (count, dim), on the device of `stream`."""

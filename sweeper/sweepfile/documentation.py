@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sweeper.sweepfile.parameters import FORMS
+from sweeper.sweepfile.part_examples import example_of
 from sweeper.sweepfile.schema import Schema, sweep_schema
 
 OPENING = """\
@@ -177,7 +178,8 @@ class _Page:
             inner = {key: value for key, value in option["properties"].items() if key != tag}
             summary = summaries.get(name) or option["properties"][tag].get("description", "")
             yield f"**`{path}: {name}`**{f': {summary}' if summary else ''}\n"
-            yield f"```yaml\n{_example(path, tag, name, inner, option.get('required', ()))}\n```\n"
+            example = example_of(path, tag, name, inner, option.get("required", ()))
+            yield f"```yaml\n{example}\n```\n"
             yield from self._table({**option, "properties": inner})
 
     def _table(self, schema: Schema) -> Iterator[str]:
@@ -302,36 +304,6 @@ def _summaries(schema: Schema) -> dict[str, str]:
         if found := _summaries(branch):
             return found
     return {}
-
-
-_GIVEN: Mapping[str, Any] = {"path": "~/data", "size": 64, "weights": "~/features.pt"}
-"""Of keys that must be given, what an example gives."""
-
-
-def _example(path: str, tag: str, name: str, settings: Mapping[str, Schema], required: Any) -> str:
-    """Two lines that choose a part: what it must be given, and a setting of its own."""
-    chosen = {tag: name}
-    chosen |= {key: _GIVEN[key] for key in required if key != tag}
-    own = [key for key in settings if key not in chosen and _another(settings[key]) is not None]
-    if own:
-        chosen[own[-1]] = _another(settings[own[-1]])
-    inner = ", ".join(f"{key}: {_yaml(value)}" for key, value in chosen.items())
-    first, _, last = path.rpartition(".")
-    return f"{first}:\n  {last}: {{{inner}}}" if first else f"{path}:\n  {{{inner}}}"
-
-
-def _another(schema: Schema) -> Any:
-    """A value that is not the default, where one is at hand; else the default, None without any."""
-    default, branches = schema.get("default"), (schema, *schema.get("anyOf", ()))
-    choices = [choice for branch in branches for choice in branch.get("enum", ())]
-    if isinstance(default, bool):
-        return not default
-    others = [choice for choice in choices if choice != default]
-    return others[-1] if others else default if isinstance(default, int | float | str) else None
-
-
-def _yaml(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _value(value: Any) -> str:

@@ -50,6 +50,23 @@ def test_every_key_of_the_sweep_file_has_a_meaning_and_every_example_is_read() -
     assert not list(validator.iter_errors(whole | given))
 
 
+def test_an_example_of_a_part_shows_what_is_not_the_default() -> None:
+    reference = (ROOT / "docs/sweep-file.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n([^`]+)```\n\n\| key.*?\n\|.*?\n(.*?)\n\n", reference, re.S)
+    defaults = [dict(re.findall(r"^\| `(\w+)` \| `(.*?)` ", rows, flags=re.M)) for _, rows in shown]
+    examples = [dict(re.findall(r"(\w+): ([^,{}\s]+)", text)) for text, _ in shown]
+    same = [
+        (example, key)
+        for example, known in zip(examples, defaults, strict=True)
+        if example.keys() & {"family", "name"}
+        for key in example.keys() & known.keys()
+        if example[key] == known[key]
+    ]
+    assert len(examples) > 30
+    assert not same
+    assert "{name: digits, size: 16}" in reference.partition("`base.data`")[2]
+
+
 def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

@@ -37,7 +37,9 @@ class Optimizer(Part, ABC):
             search={"min": 1e-5, "max": 1e-2, "distribution": "log_uniform"},
         )  # fmt: skip
         weight_decay: float = knob(0.0, "L2 (adamw: decoupled) decay", ge=0)
-        decay: Annotated[str, Key(Decay)] = knob("none", "how the rate falls over the training")
+        decay: Annotated[str, Key(Decay)] = knob(
+            "none", "learning-rate schedule: how the rate falls over the training"
+        )
         decay_to: float = knob(0.0, "share of the rate that is left at the end", ge=0, le=1)
 
         @classmethod
