@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +76,32 @@ def test_a_checkpoint_of_another_format_stays_where_it_is(tmp_path: Path) -> Non
     assert file.exists()
 
 
+def test_a_checkpoint_for_which_there_is_no_room_is_the_system_s_error(tmp_path: Path) -> None:
+    """torch's own says nothing of a disk."""
+    file = tmp_path / "checkpoint.pt"
+    whole = saved(file)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # bytes of a file
+    try:
+        with pytest.raises(OSError, match="File too large") as refused:
+            save(file, "f", {"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.filename == str(file)
+    assert file.read_bytes() == whole
+    assert {one.name for one in tmp_path.iterdir()} == {file.name, previous(file).name}
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-200])
 
 
 def flip_a_bit(file: Path) -> None:
+    """In the longest of its records: beside them there is padding, which may change."""
+    with zipfile.ZipFile(file) as archive:
+        longest = max((archive.read(name) for name in archive.namelist()), key=len)
     whole = bytearray(file.read_bytes())
-    whole[len(whole) // 2] ^= 1
+    whole[whole.index(longest) + len(longest) // 2] ^= 1
     file.write_bytes(whole)
 
 
