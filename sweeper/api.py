@@ -21,6 +21,7 @@ from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.against_base import AgainstBase, against_base
 from sweeper.standings.verdict import verdict_in_words
+from sweeper.sweepfile.absolute import with_absolute_paths
 from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
@@ -218,23 +219,3 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
             return write_report(folder, standings_of(sweep, ()))
         bring_all(folder)
         return conclude(sweep, folder, study).report
-
-
-def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
-    """The base config with the paths of its files made absolute: workers run in other folders."""
-    from trials.roles import paths_of  # imports torch
-
-    made = dict(base)
-    for keys in paths_of(base):
-        made = _absolute_at(keys, made)
-    return made
-
-
-def _absolute_at(keys: Sequence[str], value: Any) -> Any:
-    from trials.urls import Url, read_path
-
-    if not keys:
-        path = read_path(value)
-        return str(path if isinstance(path, Url) else Path(path).expanduser().absolute())
-    first, *rest = keys
-    return {**value, first: _absolute_at(rest, value[first])}

@@ -15,6 +15,7 @@ from sweeper.errors import Problem, SpecError, SweeperError
 from sweeper.home import Home
 from sweeper.protocols import Protocol, alike
 from sweeper.standings import Standings
+from sweeper.sweepfile.absolute import with_absolute_paths
 from sweeper.sweepfile.domains import Toggle
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep, flatten
@@ -92,6 +93,7 @@ def _read(sweep: Sweep, home: Home, name: str) -> Standings:
     """
     from sweeper.search.reader import read_study  # imports Optuna
     from trials.config import default_at  # imports torch
+    from trials.errors import ConfigError
 
     if name == sweep.name:
         raise _UnfitError("is this sweep itself")
@@ -100,7 +102,11 @@ def _read(sweep: Sweep, home: Home, name: str) -> Standings:
     if other.objective != sweep.objective:
         goals = ", ".join(f"{one.goal} {one.metric}" for one in other.objective)
         raise _UnfitError(f"has another objective: {goals}")
-    lengths = [default_at(one.base, "steps") for one in (other, sweep)]
+    try:
+        lengths = [default_at(one.base, "steps") for one in (other, sweep)]
+    except ConfigError as error:  # one of a notebook may have parts that are not here
+        told = "; ".join(map(str, error.problems))
+        raise _UnfitError(f"has a base that cannot be trained here: {told}") from error
     if lengths[0] != lengths[1]:
         raise _UnfitError(f"trains for {lengths[0]} steps, but this sweep for {lengths[1]}")
     study = read_study(other, folder)
@@ -191,10 +197,17 @@ def _ties(sweep: Sweep) -> dict[str, str]:
 
 
 def _settings(sweep: Sweep) -> dict[str, Any]:
-    """What decides how the base trains, by path; how it is measured, protocols compare."""
+    """What decides how the base trains, by path, with the knobs of each trick that the sweep may
+    switch on; how it is measured, protocols compare."""
+    from trials import catalogue
     from trials.config import RUNS_ON, load_config
 
-    base = load_config(sweep.base).as_dict()
+    base = load_config(with_absolute_paths(sweep.base)).as_dict()
+    for parameter in sweep.parameters:
+        if isinstance(parameter.domain, Toggle):
+            trick = parameter.path.removeprefix("tricks.")
+            knobs = catalogue.toggles()[trick].Config().model_dump(mode="json")
+            base["tricks"].setdefault(trick, knobs)
     kept = base.keys() - RUNS_ON - {"evaluation"}
     flat = flatten({key: base[key] for key in base if key in kept})
     flat.pop("tricks", None)  # of a base that has none

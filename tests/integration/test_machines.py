@@ -215,6 +215,48 @@ except KeyboardInterrupt:
         assert not [*Path(short, "ray").glob("session_2*")]
 
 
+def test_a_process_has_one_ray_at_a_time_and_nothing_of_it_afterwards() -> None:
+    """One that was given up is waited for, and one in use is refused. In a process of its own."""
+    script = """
+import os
+import ray
+from sweeper.errors import UserError
+from sweeper.scheduling.cluster.connecting import Cluster, environment
+from sweeper.scheduling.cluster.servers import servers
+from sweeper.sweepfile.resources import Resources
+asked = ray._raylet.get_authentication_mode()
+def given_up():
+    if servers():
+        raise KeyboardInterrupt
+try:
+    with environment(), Cluster(Resources(), 1, given_up):
+        pass
+except KeyboardInterrupt:
+    print("given up")
+with environment(), Cluster(Resources(), 1) as second:
+    try:
+        with Cluster(Resources(), 1):
+            pass
+    except UserError as error:
+        print(str(error).partition(",")[0])
+    print(ray.get(ray.remote(lambda: "it works").remote()))
+    second.check()
+print("RAY_AUTH_MODE" in os.environ, ray._raylet.get_authentication_mode() == asked)
+"""
+    without = {name: os.environ[name] for name in os.environ if name != "RAY_AUTH_MODE"}
+    with tempfile.TemporaryDirectory() as short:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**without, "RAY_TMPDIR": short},
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        told = ["given up", "another sweep runs in this process", "it works", "False True"]
+        assert done.stdout.splitlines() == told, done.stderr
+        assert not [*Path(short, "ray").glob("session_2*")]
+
+
 @pytest.mark.parametrize(("mode", "hinted"), [(None, True), ("token", False)])
 def test_a_cluster_that_cannot_be_joined_says_what_ray_leaves_unsaid(
     mode: str | None, hinted: bool, monkeypatch: pytest.MonkeyPatch

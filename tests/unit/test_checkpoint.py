@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,32 @@ def test_a_checkpoint_of_another_format_stays_where_it_is(tmp_path: Path) -> Non
     assert file.exists()
 
 
+def test_a_checkpoint_for_which_there_is_no_room_is_the_system_s_error(tmp_path: Path) -> None:
+    """torch's own says nothing of a disk."""
+    file = tmp_path / "checkpoint.pt"
+    whole = saved(file)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # bytes of a file
+    try:
+        with pytest.raises(OSError, match="File too large") as refused:
+            save(file, "f", {"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.filename == str(file)
+    assert file.read_bytes() == whole
+    assert {one.name for one in tmp_path.iterdir()} == {file.name, previous(file).name}
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-200])
 
 
-def flip_a_bit(file: Path) -> None:
+def flip_bits(file: Path) -> None:
+    """Of so many bytes that not all of them are padding between two records, which may change."""
     whole = bytearray(file.read_bytes())
-    whole[len(whole) // 2] ^= 1
+    middle = len(whole) // 2
+    for place in range(middle, middle + 256):
+        whole[place] ^= 1
     file.write_bytes(whole)
 
 
@@ -94,7 +114,7 @@ def folder_there(file: Path) -> None:
     (file / "of somebody").touch()
 
 
-every_damage = pytest.mark.parametrize("damage", [cut, flip_a_bit, pickle_there, folder_there])
+every_damage = pytest.mark.parametrize("damage", [cut, flip_bits, pickle_there, folder_there])
 
 
 def undisturbed(folder: Path) -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fsspec.registry import known_implementations
 
-from sweeper.api import with_absolute_paths
+from sweeper.sweepfile.absolute import with_absolute_paths
 from trials import fetching, urls
 from trials.config import load_config, problems_of
 from trials.data import check_given, open_data

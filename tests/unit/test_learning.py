@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sweeper.errors import ProtocolChanged, SpecError
@@ -15,6 +18,7 @@ from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search import learning
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
+from sweeper.sweepfile.absolute import with_absolute_paths
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation
 
@@ -132,8 +136,10 @@ WITH_EMA = "tricks: {ema: {decay: 0.5}}"
         (("", ALONE), ("", TIED), [DISCRIMINATOR]),
         (("", TIED), ("", ALONE), [DISCRIMINATOR]),
         (("", TIED), ("", TIED), []),
-        (("", f"{ALONE}, {TOGGLED}"), (WITH_EMA, ALONE), []),
-        ((WITH_EMA, f"{ALONE}, {TOGGLED}"), ("", f"{ALONE}, {TOGGLED}"), []),
+        (("", f"{ALONE}, {TOGGLED}"), (WITH_EMA, ALONE), ["tricks.ema.decay"]),
+        (("", f"{ALONE}, {TOGGLED}"), ("tricks: {ema: {}}", ALONE), []),
+        (("", f"{ALONE}, {TOGGLED}"), ("", ALONE), []),
+        ((WITH_EMA, TOGGLED), ("", TOGGLED), ["tricks.ema.decay"]),
         ((WITH_EMA, TOGGLED), ("tricks: {ema: {decay: 0.9}}", TOGGLED), ["tricks.ema.decay"]),
         (("", TOGGLED), ("", f"{TOGGLED}, tricks.ema.decay: {{min: 0.9, max: 0.99}}"),
          ["tricks.ema.decay"]),
@@ -151,6 +157,20 @@ def test_what_hangs_on_a_trick_or_is_tied_is_named_where_it_was_otherwise(
         for base, parameters in (mine, theirs)
     )
     assert learning._otherwise(spec, other) == named
+
+
+def test_a_file_of_the_same_path_is_the_same_as_the_one_that_an_earlier_sweep_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("faces.npz", images=np.zeros((64, 3, 8, 8), np.uint8))
+    written = FILE.replace("data: digits", "data: {name: npz, path: faces.npz, labels_key: null}")
+    for word, text in {"NAME": "s", "STEPS": "9", "LOW": "1.0e-5", "METRIC": "fid"}.items():
+        written = written.replace(word, text)
+    spec = parse_sweep(written.replace("SEARCH", FIRST))
+    stored = replace(spec, base=with_absolute_paths(spec.base))
+    assert learning._otherwise(spec, stored) == []
+    assert learning._otherwise(stored, spec) == []
 
 
 def test_what_lies_outside_a_range_that_has_moved_is_left(home: Home) -> None:
@@ -184,6 +204,20 @@ def test_a_sweep_that_cannot_teach_is_refused_with_the_reason(
     assert reason in str(refused.value)
     # Nothing has begun: the file can be mended and run under its name.
     opened(home, sweep("second", FIRST))
+
+
+def test_a_sweep_with_parts_that_are_not_here_is_refused_beside_all_other_reasons(
+    home: Home,
+) -> None:
+    file = home.sweep("first").spec_json
+    stored = json.loads(file.read_text())
+    stored["base"]["tricks"] = {"of_a_notebook": {}}
+    file.write_text(json.dumps(stored))
+    with pytest.raises(SpecError) as refused:
+        opened(home, sweep("second", SECOND.replace("[first]", "[first, none]")))
+    assert "search.learn_from[0]: first: has a base that cannot be trained" in str(refused.value)
+    assert "of_a_notebook" in str(refused.value)
+    assert "no sweep named 'none'" in str(refused.value)
 
 
 def test_sweeps_of_two_protocols_are_refused_and_all_reasons_are_told(home: Home) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sweeper.api import with_absolute_paths
+from sweeper.sweepfile.absolute import with_absolute_paths
 from sweeper.sweepfile.schema import sweep_schema
 from trials.config import default_at, load_config, problems_of
 from trials.data import DataSource, check_data

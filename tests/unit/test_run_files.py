@@ -23,6 +23,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
 from sweeper.sweepfile import load_sweep
+from sweeper.sweepfile.absolute import with_absolute_paths
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
@@ -218,7 +219,7 @@ def test_workers_in_other_folders_find_what_a_base_names(
         "data": {"name": "idx", "path": "mnist", "labels": None},
         "evaluation": {"every": 2, "extractor": {"name": "inception", "weights": "w.pth"}},
     }
-    assert api.with_absolute_paths(base) == {
+    assert with_absolute_paths(base) == {
         "steps": 4,
         "data": {"name": "idx", "path": str(tmp_path / "mnist"), "labels": None},
         "evaluation": {
@@ -227,7 +228,7 @@ def test_workers_in_other_folders_find_what_a_base_names(
         },
     }
     for plain in ({"data": "digits"}, {"evaluation": {"extractor": "digits"}}, {}):
-        assert api.with_absolute_paths(plain) == plain
+        assert with_absolute_paths(plain) == plain
 
 
 @pytest.mark.parametrize("resume", [False, True])

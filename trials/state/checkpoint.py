@@ -46,11 +46,14 @@ def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Put a checkpoint at `path`; what lay there, which must be whole, is the previous one now.
 
     There are never more than two, also while the new one is written.
+
+    Raises:
+        OSError: it cannot be written (a full disk); the one at `path` stays what it was.
     """
     content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
     if path.is_file():
         also_name(path, previous(path))
-    atomic_write(path, lambda temporary: torch.save(content, temporary))
+    atomic_write(path, lambda temporary: _write(content, temporary))
 
 
 def forget(path: Path) -> None:
@@ -103,6 +106,16 @@ def load(path: Path, fingerprints: Collection[str] | None) -> dict[str, Any] | N
         )
     state: dict[str, Any] = content["state"]
     return state
+
+
+def _write(content: Any, file: Path) -> None:
+    try:
+        with file.open("wb") as stream:  # into a path, torch would not say what the system did
+            torch.save(content, stream)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _read(path: Path) -> Any:

@@ -18,20 +18,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import ClassVar, NoReturn, Self
 
 import psutil
 import ray
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, UserError
 from sweeper.scheduling.cluster.growing import Growth, growth_asked_for
 from sweeper.scheduling.cluster.servers import children, is_dead, server_name, servers
 from sweeper.scheduling.cluster.starting import (
     START_LOOK_EVERY,
+    ask_for_token,
+    ask_no_more,
     of_our_own,
     parent_for,
     quiet,
-    session_folder,
     silence_errors,
 )
 from sweeper.sweepfile.resources import AUTO, Resources
@@ -67,9 +68,16 @@ LOOK_EVERY = 5.0
 CONNECT_PATIENCE = 120.0
 """Seconds for a cluster that is named to let this driver in: Ray would try a dead one on and on."""
 
+ENDING_PATIENCE = 120.0
+"""Seconds for the Ray that this process had last to be gone: one that was given up while it started
+first comes up, which takes as long as ever."""
+
 GRACE = 3.0
 """Seconds in which a driver may notice by itself that a server of its own has died. After five of
 them without an answer Ray writes about it in its own words."""
+
+_turn = threading.Lock()
+"""Held for the one Ray that this process may have, until nothing of it is left."""
 
 
 class ClusterLost(SweeperError):  # noqa: N818 - what happened
@@ -82,7 +90,13 @@ class Cluster:
     `waiting` is called over and over while Ray starts, which takes seconds; what it raises ends the
     start at once. `leaving` is called over and over while Ray ends: it gives SIGTERM back to the
     system before it does so, and whoever listens must take it again.
+
+    A Ray that was given up while it started is first waited for; one that another Cluster of this
+    process uses is refused with a UserError, as that one's end would be the end of both.
     """
+
+    _holder: ClassVar[Cluster | None] = None
+    """Whose turn it is, or was last."""
 
     def __init__(
         self,
@@ -98,17 +112,38 @@ class Cluster:
         self.own = False
         self._servers: list[psutil.Process] = []
         self._folder: Path | None = None
+        self._asks = False  # for a token, which nothing else here is to do
         self._failure: SweeperError | None = None
         self._next_look = 0.0
         self._started = threading.Event()
+        self._given_up = False
         self._left = threading.Event()
         self._gone = threading.Event()
 
     def __enter__(self) -> Self:
-        if not ray.is_initialized():
+        self._take_turn()
+        if ray.is_initialized():  # whoever has started this one ends it
+            _turn.release()
+        else:
             self.own = True
             self._start()
         return self
+
+    def _take_turn(self) -> None:
+        deadline = time.monotonic() + ENDING_PATIENCE
+        while not _turn.acquire(timeout=START_LOOK_EVERY):
+            self._waiting()
+            if Cluster._holder is not None and not Cluster._holder._left.is_set():
+                raise UserError(
+                    "another sweep runs in this process, and its Ray ends with it: run them one "
+                    "after the other, or each in a process of its own"
+                )
+            if time.monotonic() > deadline:
+                raise ClusterLost(
+                    "the Ray that this process started before has not ended yet; run the sweep "
+                    "again, in a new process"
+                )
+        Cluster._holder = self
 
     def __exit__(
         self,
@@ -149,9 +184,10 @@ class Cluster:
             if self._failure is not None:
                 raise self._failure
         except BaseException:
+            self._given_up = True
             self._left.set()
             if not (named or self._failure or self._died()):
-                atexit.register(_take_away, host)
+                atexit.register(self._take_away, host)
             raise
 
     def _host(self) -> None:
@@ -161,24 +197,45 @@ class Cluster:
             with quiet():
                 self._connect()
             silence_errors()
+            self._servers = servers()
+            self._started.set()
+            self._watch()
+            if self._given_up:
+                self._shut_down()
+            else:
+                self._gone.wait()
         except SweeperError as error:
             self._failure = error
-        else:
-            self._servers = servers()
-        if self._left.is_set():  # its caller no longer waits
-            self._shut_down()
-            return
-        self._started.set()
-        self._watch()
-        self._gone.wait()
+            self._shut_down()  # the next start is to find nothing of this one
+        finally:
+            _turn.release()
+            self._started.set()
 
     def _shut_down(self) -> None:
-        """End Ray, and remove what one of our own has written; of one that has died it stays, for
-        its logs to be read."""
+        """End Ray, and remove what one of our own has written; of one that has died or has not
+        come up it stays, for its logs to be read."""
         died = self._died()
         ray.shutdown()
-        if self._folder is not None and not died:
+        if self._asks:
+            ask_no_more()
+        if self._folder is not None and not (died or self._failure):
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _take_away(self, host: threading.Thread) -> None:
+        """At the end of this process, end the Ray that its `host` still starts for nobody, and
+        remove what that has written: such a thread dies with the process before it comes to it."""
+        if not host.is_alive():
+            return
+        left = servers()
+        for server in left:
+            with contextlib.suppress(psutil.Error):
+                server.kill()
+        psutil.wait_procs(left, timeout=GRACE)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _lies_in(self, folder: Path) -> None:
+        self._folder = folder
 
     def check(self) -> None:
         """Raise ClusterLost when Ray's servers have died. Cheap; call it often."""
@@ -187,8 +244,8 @@ class Cluster:
         if self._servers or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY
-        mine = ray.get_runtime_context().get_node_id()
-        if not any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes()):
+        # Asked while there is none, Ray would start another one.
+        if not (ray.is_initialized() and _is_alive_here()):
             raise ClusterLost(
                 "this machine's part of the Ray cluster has died; run the sweep again"
             )
@@ -224,16 +281,16 @@ class Cluster:
             cpus = os.cpu_count() or 1
             if self._resources.cpu != AUTO:  # who shares counts the cores that there are
                 cpus = max(cpus, math.ceil(self._resources.whole.cpu * self._parallel))
-            with of_our_own():
+            self._asks = ask_for_token()
+            with of_our_own(self._lies_in):
                 ray.init(
                     address="local",
                     num_cpus=cpus,
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE,
-                    _temp_dir=str(_sessions()),
+                    _temp_dir=str(parent_for("ray") / "ray"),
                     **common,
                 )
-            self._folder = session_folder()
         except Exception as error:  # Ray raises bare exceptions where a server does not come up
             if not address:
                 raise SweeperError(f"cannot start Ray on this machine: {error}") from error
@@ -260,23 +317,10 @@ def _end_at_once(why: str) -> NoReturn:
     os._exit(1)
 
 
-def _sessions() -> Path:
-    """Where each Ray of our own has its folder."""
-    return parent_for("ray").absolute() / "ray"
-
-
-def _take_away(host: threading.Thread) -> None:
-    """At the end of this process, end the Ray that its `host` still starts for nobody, and remove
-    what that has written: such a thread dies with the process before it comes to do so."""
-    if not host.is_alive():
-        return
-    left = servers()
-    for server in left:
-        with contextlib.suppress(psutil.Error):
-            server.kill()
-    psutil.wait_procs(left, timeout=GRACE)
-    for folder in _sessions().glob(f"session_*_{os.getpid()}"):
-        shutil.rmtree(folder, ignore_errors=True)
+def _is_alive_here() -> bool:
+    """Whether the cluster takes the node of this process for alive."""
+    mine = ray.get_runtime_context().get_node_id()
+    return any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes())
 
 
 @contextlib.contextmanager

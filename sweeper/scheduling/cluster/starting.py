@@ -49,16 +49,29 @@ def parent_for(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def of_our_own() -> Iterator[None]:
-    """What Ray starts inside the block is ours alone."""
-    with _loopback(), _patient(), _lean(), _apart():
+def of_our_own(lies_in: Callable[[Path], None]) -> Iterator[None]:
+    """What Ray starts inside the block is ours alone. `lies_in` is told the folder of its logs and
+    sockets as soon as there is one: by its name, another machine's or container's may be like it.
+    """
+    with _loopback(), _patient(), _lean(), _apart(), _telling(lies_in):
         yield
 
 
-def session_folder() -> Path | None:
-    """Where the Ray of this process keeps its logs and sockets; None where it does not say."""
-    node: Any = getattr(ray._private.worker, "_global_node", None)
-    return Path(node.get_session_dir_path()) if hasattr(node, "get_session_dir_path") else None
+def ask_for_token() -> bool:
+    """Have the Ray that starts next ask for a token, until `ask_no_more`. Whether that is so by
+    this call: who has chosen otherwise is left alone."""
+    if AUTHENTICATION in os.environ:
+        return False
+    os.environ[AUTHENTICATION] = "token"
+    ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+    return True
+
+
+def ask_no_more() -> None:
+    """Take back what `ask_for_token` has set, once its Ray has ended: what this process starts or
+    joins later is not to have it."""
+    os.environ.pop(AUTHENTICATION, None)
+    ray._raylet.Config.initialize("")
 
 
 @contextlib.contextmanager
@@ -81,10 +94,7 @@ def silence_errors() -> None:
 
 @contextlib.contextmanager
 def _loopback() -> Iterator[None]:
-    """What Ray starts inside the block can be reached from this machine alone, with a token."""
-    if AUTHENTICATION not in os.environ:  # who has chosen otherwise is left alone
-        os.environ[AUTHENTICATION] = "token"
-        ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+    """What Ray starts inside the block can be reached from this machine alone."""
     # This process may remember the token of another Ray, which the new one's servers do not know.
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
     kept = os.environ.get(OTHER_SYSTEMS)
@@ -161,6 +171,21 @@ def _apart() -> Iterator[None]:
         yield
         return
     with _replaced(ray._private.services, "ConsolePopen", in_a_session):
+        yield
+
+
+@contextlib.contextmanager
+def _telling(lies_in: Callable[[Path], None]) -> Iterator[None]:
+    """Inside, whoever starts Ray learns of its folder before Ray has come up, or has failed to."""
+
+    def told(make: Any) -> Callable[..., None]:
+        def made(node: Any, *given: Any) -> None:
+            make(node, *given)
+            lies_in(Path(node.get_session_dir_path()))
+
+        return made
+
+    with _replaced(ray._private.node.Node, "_init_temp", told):
         yield
 
 

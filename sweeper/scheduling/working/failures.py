@@ -18,7 +18,6 @@ import errno
 import os
 import platform
 import sqlite3
-import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +83,7 @@ def tail(log: Path, trace: str = "") -> str:
 
 
 def _symptom(error: BaseException, folder: Path) -> str:
-    if is_disk_full(error) or (_is_torn_save(error) and not _has_room(folder)):
+    if is_disk_full(error):
         return DISK_FULL
     if isinstance(error, BucketAway):
         return BUCKET_AWAY
@@ -109,24 +108,6 @@ def _file(error: BaseException) -> str:
     told = (link for link in _chain(error) if isinstance(link, OSError) and link.errno in _FULL)
     names = (link.filename for link in told if isinstance(link.filename, str | bytes))
     return next(map(os.fsdecode, names), "")
-
-
-def _is_torn_save(error: BaseException) -> bool:
-    # torch.save hides the system's error: "PytorchStreamWriter failed writing file".
-    return any(
-        "PytorchStreamWriter" in str(link) or "inline_container" in str(link)
-        for link in _chain(error)
-    )
-
-
-def _has_room(folder: Path) -> bool:
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(1 << 16))
-            file.flush()
-    except OSError:
-        return False
-    return True
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
