@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.named import Finding, named
-from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
+from sweeper.cli.options import HomeOption, JsonOption, SweepName, given_address, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
 from sweeper.locks import can_lock
@@ -162,7 +162,11 @@ def sync(
     home: HomeOption = None,
     to: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
+        typer.Option(
+            parser=given_address,
+            metavar="ADDRESS",
+            help="Record it in this MLflow from now on: all of it.",
+        ),
     ] = None,
     again: Annotated[
         bool,
