@@ -46,6 +46,10 @@ class Distribution:
         return max(_shared(entry.module, module) for entry in self.entry_points)
 
 
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""What may name a distribution."""
+
+
 def canonical(name: str) -> str:
     """A distribution's name as it is compared: `My_Lab.parts` is `my-lab-parts`."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -84,10 +88,11 @@ def version_of(name: str) -> str:
 
 def missing(path: str, name: str, offered: Iterable[str]) -> Problem:
     """The problem of a distribution that is named and not there."""
+    install = f"it to be installed: pip install {name}"
     return Problem(
         path,
         f"no installed distribution '{name}' offers parts",
-        expected=f"it to be installed: pip install {name}",
+        expected=install if _NAME.fullmatch(name) else "a name that pip knows, not a file",
         nearest=nearest(canonical(name), offered),
     )
 

@@ -3,6 +3,7 @@ can be told from what another one is about to finish."""
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -23,7 +24,13 @@ for left."""
 
 
 def temporary_for(path: Path) -> Path:
-    """A new name beside `path`, for a file or folder that will be renamed to it."""
+    """A new name beside `path`, for a file or folder that will be renamed to it.
+
+    Raises:
+        IsADirectoryError: it has no name itself, as `.` and `/` have none.
+    """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     token = secrets.token_hex(4)
     return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{token}{_ENDING}")
 

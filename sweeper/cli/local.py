@@ -76,6 +76,7 @@ class HomeSource(Source):
         try:
             file: BinaryIO = log.open("rb")
         except FileNotFoundError as error:
+            self._sight(folder).record(trial)  # there may be no such trial
             raise UserError(f"trial {trial} of {name} has no log") from error
         try:
             yield b"".join(deque(file, maxlen=tail)).decode(errors="replace").rstrip("\n")

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.named import Finding, named
-from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
+from sweeper.cli.options import HomeOption, JsonOption, SweepName, given_address, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
 from sweeper.locks import can_lock
@@ -163,7 +163,9 @@ def sync(
     to: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="Move all records to this MLflow, and use it from now on."
+            parser=given_address,
+            metavar="ADDRESS",
+            help="Move all records to this MLflow, and use it from now on.",
         ),
     ] = None,
     again: Annotated[

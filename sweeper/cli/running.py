@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from trials.config import TrialConfig
     from trials.evaluation import Evaluation
 
+MOST_THREADS = 1024
+"""More cores than a machine has; a process for whose threads there is no room just dies."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs."""
@@ -148,7 +151,10 @@ def train(
         int | None, typer.Option(min=1, help="Stop after the evaluation at this step.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; another count changes the last bits.")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_THREADS, help="CPU threads; another count changes the last bits."
+        ),
     ] = None,
     home: HomeOption = None,
     json: JsonOption = False,

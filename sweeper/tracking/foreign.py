@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from sweeper.errors import UserError
+from sweeper.errors import SpecError, UserError
 from sweeper.secrets import without_user
 from sweeper.sweepfile.document import read_document, read_text
 from sweeper.tracking.runs import experiment_names, find_runs
@@ -90,7 +90,10 @@ def read_mapping(path: Path) -> Meanings:
     Raises:
         UserError: with everything that is wrong with the file.
     """
-    document = read_document(read_text(path), str(path))
+    try:
+        document = read_document(read_text(path), str(path))
+    except SpecError as error:  # it is no sweep's
+        raise UserError("not a valid mapping:", error.problems) from error
     if document.readable and not isinstance(document.root, dict):
         document.add((), "is no mapping", "a mapping that begins with `objective: metrics.NAME`")
     if isinstance(document.root, dict):

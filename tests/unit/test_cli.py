@@ -348,9 +348,14 @@ def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
         (["table", "begun", "--format", "word"], "markdown"),
         (["table", "nothing.parquet"], "no such file"),
         (["export", "begun", "-o", "/nowhere/x.parquet"], "cannot be written"),
+        (["export", "begun", "-o", "."], ". cannot be written: Is a directory"),
+        (["export", "begun", "-o", "/"], "/ cannot be written: Is a directory"),
+        (["train", "dcgan", "--threads", "100000"], "1024"),
+        (["sync", "begun", "--to", ""], "an empty text is no address"),
+        (["logs", "begun", "99"], "has no trial 99"),
         (["ablate", "begun"], "no completed trial"),
         (["ablate", "begun", "--from", "7"], "has no trial 7"),
-        (["import-mlflow", "x", "--mapping", "/nowhere.yaml"], "cannot be read"),
+        (["import-mlflow", "x", "--mapping", "/nowhere.yaml"], "not a valid mapping"),
     ],
 )
 def test_nonsense_gets_one_clear_answer(

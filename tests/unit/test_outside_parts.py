@@ -154,6 +154,11 @@ def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
             "(expected it to be installed: pip install numpy)",
         ),
         (
+            "parts: [../mine.py]",
+            "f.yaml:3: parts[0]: no distribution '-/mine-py' with parts is installed here "
+            "(expected a name that pip knows, and no file)",
+        ),
+        (
             "parts: /tmp/evil.py",
             "f.yaml:3: parts: '/tmp/evil.py' is wrong (expected a list of installed distributions)",
         ),
