@@ -160,7 +160,8 @@ class TrialConfig(Settings):
         return self.model_dump(mode="json", exclude=None if self.parts else {"parts"})
 
     def fingerprint(self) -> str:
-        """sha256 of everything that decides the result (device, graphs and compile do not)."""
+        """sha256 of the configuration without the settings of `RUNS_ON`: a checkpoint goes on with
+        other values of these, though its weights may then differ in the last bits."""
         return fingerprint_of(self.as_dict())
 
     def fingerprints(self, record: Mapping[str, Any]) -> frozenset[str]:

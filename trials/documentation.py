@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from trials import catalogue, presets
+from trials.facts import facts_of
 from trials.trick import Trick
 
 OPENING = """\
@@ -53,10 +54,9 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
         yield f"| `{name}` | `{default}` | {_cell(field.description or '')} | {searched} |"
     if trick.requires:
         yield f"\nNeeds {' or '.join(f'`{name}`' for name in trick.requires)}."
-    if trick.conflicts:
+    if conflicts := facts_of(trick.key)["conflicts"]:
         yield ""
-        for other, reason in trick.conflicts.items():
-            yield f"- Not with `{other}`: {reason}."
+        yield from _by_reason(conflicts)
     if trick.differences:
         yield "\nNot as in the paper or its authors' code:\n"
         yield from (f"- {difference}" for difference in trick.differences)
@@ -64,6 +64,15 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
         yield f"\nNo CUDA graph could repeat a step with it: {trick.not_capturable}."
     if trick.not_compilable:
         yield f"\nNetworks with it are not compiled: {trick.not_compilable}."
+
+
+def _by_reason(conflicts: Mapping[str, str]) -> Iterator[str]:
+    """A line for each reason, with all that it excludes: a slot has many rivals."""
+    excluded: dict[str, list[str]] = {}
+    for other, reason in conflicts.items():
+        excluded.setdefault(reason, []).append(f"`{other}`")
+    for reason, others in excluded.items():
+        yield f"- Not with {', '.join(others)}: {reason}."
 
 
 def _range(domain: dict[str, object]) -> str:

@@ -1,10 +1,11 @@
 """What the networks of a training compute in: the settings, and what follows from them.
 
-Half the bits take half the memory and a multiple of the speed on hardware that has them. Only the
-networks' convolutions and linear maps are computed so. Weights, their moments and averages, losses,
-penalties and whatever is differentiated twice, statistics, softmaxes, power iterations and the last
-layer of either player stay in float32 (`trials.networks.layers.exact`), and so does every network
-that is evaluated: how a generator is measured does not depend on how it was trained.
+Mixed precision (autocast). In bfloat16 or float16 activations take half the memory, and hardware
+that supports these types is several times as fast. Only convolutions and linear maps use them.
+Weights, their moments and averages, losses, penalties and whatever is differentiated twice,
+statistics, softmaxes, power iterations and the last layer of either player stay in float32
+(`trials.networks.layers.exact`), and so does every network that is evaluated: how a generator is
+measured does not depend on how it was trained.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def problems_together(trial: Configuration) -> list[Problem]:
 
 
 def _lone_sample_problems(trial: Configuration, plan: NetworkPlan) -> Iterator[Problem]:
-    """Networks that are given one sample at a time and need others to set it beside."""
+    """Networks and tricks that need several samples at once and are given one."""
     part = trial.batch_size // trial.accumulate
     judged = part // plan.discriminator.pack
     culprit = "accumulate" if trial.accumulate > 1 else "tricks.packing.samples"
@@ -69,19 +69,20 @@ def _lone_sample_problems(trial: Configuration, plan: NetworkPlan) -> Iterator[P
         if samples == 1 and needs_company(getattr(plan, player)):
             yield Problem(
                 culprit,
-                f"leaves the {player}'s batch norm one sample at a time, which has no deviation",
-                expected=f"parts of two and more, or another networks.{player}.norm",
+                f"leaves the {player}'s batch norm one sample at a time, whose variance is "
+                "undefined",
+                expected=f"parts of at least two samples, or another networks.{player}.norm",
             )
     for trick, _ in trial.active():
         if judged == 1 and trick.compares:
-            message = f"leaves {trick.key} one sample at a time, with none to compare it to"
-            yield Problem(culprit, message, expected="parts of two and more")
+            message = f"leaves {trick.key} one sample at a time, without others to compare it with"
+            yield Problem(culprit, message, expected="parts of at least two samples")
     rules = trial.evaluation
     standing = rules.batch_statistics == "standing"
     if standing and rules.batch == 1 and needs_company(plan.generator):
         yield Problem(
             "evaluation.batch",
-            "standing statistics of one sample at a time have no deviation",
+            "standing statistics of one sample at a time have no variance",
             expected="2 or more",
         )
 

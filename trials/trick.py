@@ -79,7 +79,11 @@ class Trick(Part):
     folders = ("trials.losses", "trials.tricks", "trials.conditioning", "trials.tasks")
 
     group: ClassVar[str] = ""
+    """The heading under which listings show it, in lower case: `judgement`, `labels`."""
+
     formula: ClassVar[str] = ""
+    """Its mathematics in one line of Unicode, in the paper's symbols."""
+
     paper: ClassVar[str] = ""
     """Where it comes from: authors, year and arXiv number, or the name of a post."""
 
@@ -94,6 +98,10 @@ class Trick(Part):
     """Keys of which at least one must be on as well."""
 
     order: ClassVar[int] = 0
+    """Its place where several tricks implement one hook; lower comes first, equal ones by key. In
+    use: losses -100; tricks that change which networks play -60 to -50; most 0; augmentation 40;
+    noise and choices among judged samples 50 to 60; packing 90; what weighs all terms 100."""
+
     uses_labels: ClassVar[bool] = False
     """Whether both players are given class labels because of it."""
 

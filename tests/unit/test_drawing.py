@@ -54,6 +54,23 @@ def test_a_kept_generator_can_be_read_by_those_that_its_folder_is_shared_with(
     assert (tmp_path / "generator.safetensors").stat().st_mode & 0o777 == 0o660
 
 
+def test_labels_that_are_not_given_are_drawn_in_the_proportions_of_the_data(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "unbalanced.npz"
+    images = np.random.default_rng(0).integers(0, 256, (200, 8, 8)).astype(np.uint8)
+    np.savez(file, images=images, labels=(np.arange(200) % 10 == 0).astype(int))
+    data = {"name": "npz", "path": str(file)}
+    changes = {"data": data, "conditioning": "concat", "evaluation": {"extractor": "random"}}
+    network = load_generator(kept(tmp_path / "trial", **changes))
+    seen: list[torch.Tensor] = []
+    network.network.register_forward_pre_hook(lambda _, given: seen.append(given[1]))
+    torch.manual_seed(0)
+    network(torch.randn(2000, network.latent))
+    # A tenth of 2000 ± 13 (one standard deviation); drawn uniformly it would be 1000.
+    assert 150 < int(seen[0].sum()) < 250
+
+
 def test_a_class_is_drawn_by_number_or_name_and_only_of_what_knows_classes(
     tmp_path: Path,
 ) -> None:

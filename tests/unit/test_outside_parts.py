@@ -155,8 +155,8 @@ def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
         ),
         (
             "parts: [../mine.py]",
-            "f.yaml:3: parts[0]: no distribution '-/mine-py' with parts is installed here "
-            "(expected a name that pip knows, and no file)",
+            "f.yaml:3: parts[0]: no installed distribution '-/mine-py' offers parts "
+            "(expected a name that pip knows, not a file)",
         ),
         (
             "parts: /tmp/evil.py",

@@ -46,7 +46,8 @@ class AuxiliaryClassifier(Trick):
     formula = "L_C = E[-log p(y|x)] + E[-log p(y|G(z, y))]"
     paper = "Odena et al. 2016, arXiv:1610.09585"
     differences = (
-        "Dropout in D is a trick of its own, which the preset has; noise on activations is none.",
+        "Dropout in D is the separate trick `dropout`, which the preset switches on; noise on "
+        "activations is not implemented.",
     )
     uses_labels = True
 

@@ -5,7 +5,7 @@
 c joins z: one categorical code, one-hot, and continuous codes from U(−1, 1). Q is a second output
 on D's features: logits of the categories; means and log variances of Gaussians for the
 continuous codes. Both players minimise −λ L_I, as the paper's code does. The bound for the
-categorical code, in nats, is logged as `mutual_information`; log(categories) is its most.
+categorical code, in nats, is logged as `mutual_information`; its maximum is log(categories).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,7 @@ def pack_generator(network: nn.Module, config: TrialConfig, game: ComposedGame) 
         "shape": list(game.dataset.shape),
         "classes": game.dataset.classes,
         "labelled": game.labelled,
+        "class_counts": _class_counts(game),
         "weights": game.samples_from,
         "members": len(network.members) if isinstance(network, Mixture) else 0,
     }
@@ -51,6 +52,15 @@ def pack_generator(network: nn.Module, config: TrialConfig, game: ComposedGame) 
         for name, tensor in network.state_dict().items()
     }
     return PackedGenerator(header, tensors)
+
+
+def _class_counts(game: ComposedGame) -> list[int]:
+    """How many items of the data are of each class; empty where labels are not used."""
+    labels = game.dataset.labels
+    if not game.labelled or labels is None:
+        return []
+    counts: list[int] = torch.bincount(labels, minlength=game.dataset.classes).tolist()
+    return counts
 
 
 def save_generator(folder: Path, generator: PackedGenerator, facts: Mapping[str, Any]) -> None:
@@ -73,26 +83,33 @@ def take_over_generator(donor: Path, folder: Path) -> None:
 class TrainedGenerator(nn.Module):
     """z (N, latent), and labels (N,) where the GAN uses them → images in [−1, 1], or points.
 
-    `hooks` are the tricks that have a say in what is sampled: what was measured is what it makes.
-    Labels that are not given are drawn uniformly. A generator that works on an image needs it as
-    `condition`, (N, …) of shape `condition`, made as its task makes it; for the others
-    that shape is None.
+    z must be drawn as in training: from `latent.distribution`, with the codes of `infogan` behind
+    it. `trials.evaluation.drawing.draw_samples` draws z, labels and images that way.
+
+    `class_counts` has the number of training items of each class; labels that are not given are
+    drawn in these proportions, as in training. `hooks` are the tricks that change how samples are
+    drawn. A generator that works on an image needs it as `condition`, (N, …) of shape `condition`,
+    made as its task makes it; for the others that shape is None.
     """
+
+    class_counts: Tensor
 
     def __init__(
         self,
         network: nn.Module,
         latent: int,
-        classes: int,
+        class_counts: Sequence[int],
         hooks: Hooks,
         condition: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.classes = classes
+        self.classes = len(class_counts)
         self.latent = latent
         self.condition = condition
         self._hooks = hooks
+        counts = torch.tensor(class_counts, dtype=torch.float32)
+        self.register_buffer("class_counts", counts, persistent=False)
 
     def forward(
         self, z: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
@@ -103,7 +120,8 @@ class TrainedGenerator(nn.Module):
             ValueError: the generator works on an image, and there is no `condition`.
         """
         if self.classes and labels is None:
-            labels = torch.randint(self.classes, (z.shape[0],), device=z.device)
+            counts = self.class_counts.to(z.device)
+            labels = torch.multinomial(counts, z.shape[0], replacement=True)
         if self.condition is not None and condition is None:
             raise ValueError(f"this generator works on an image: it needs (N, *{self.condition})")
         given = () if self.condition is None else (condition,)
@@ -129,8 +147,10 @@ def load_generator(folder: Path) -> TrainedGenerator:
         generator = Mixture(copy.deepcopy(generator) for _ in range(header["members"]))
     generator.load_state_dict(tensors)
     used = header["classes"] if header["labelled"] else 0
+    # Generators saved by former versions have no counts: their classes are drawn equally often.
+    counts = header.get("class_counts", [1] * used)
     hooks, condition = Hooks(config.build_tricks()), _condition(plan.generator)
-    return TrainedGenerator(generator, plan.generator.latent, used, hooks, condition).eval()
+    return TrainedGenerator(generator, plan.generator.latent, counts, hooks, condition).eval()
 
 
 def saved_header(folder: Path) -> dict[str, Any]:

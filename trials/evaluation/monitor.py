@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trials.config import TrialConfig
-from trials.devices import peak_memory_mb
+from trials.devices import peak_memory_mib
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.evaluation.best_generator import merit, ranked_by, value_of
@@ -108,7 +108,7 @@ class Monitor:
     ) -> Evaluation:
         """The evaluation; `history` are those before it, all of them concluded."""
         step, samples = sight.step, sight.samples
-        metrics = {**sight.metrics, "system/peak_memory_mb": peak_memory_mb(self.game.device)}
+        metrics = {**sight.metrics, "system/peak_memory_mb": peak_memory_mib(self.game.device)}
         protocol: dict[str, str] = {}
         if samples is not None and measured is not None:
             self._keep_if_best(samples.generator, step, measured.values, history)

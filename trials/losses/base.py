@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from trials.trick import Trick
 Target = Tensor | float
 
 
-class AdversarialLoss(Trick):
+class AdversarialLoss(Trick, ABC):
     """A loss of both players' raw scores."""
 
     group: ClassVar[str] = "loss"
@@ -23,21 +24,13 @@ class AdversarialLoss(Trick):
     takes_targets: ClassVar[bool] = False
     """Whether the discriminator is taught labels that can be smoothed or flipped."""
 
+    @abstractmethod
     def discriminator(self, round: Round) -> Tensor:
-        """The discriminator's adversarial term, a scalar.
+        """The discriminator's adversarial term, a scalar."""
 
-        Raises:
-            TypeError: the loss has not said what it is.
-        """
-        raise TypeError(f"{type(self).__name__} does not say what its discriminator minimises")
-
+    @abstractmethod
     def generator(self, round: Round) -> Tensor:
-        """The generator's adversarial term, a scalar.
-
-        Raises:
-            TypeError: the loss has not said what it is.
-        """
-        raise TypeError(f"{type(self).__name__} does not say what its generator minimises")
+        """The generator's adversarial term, a scalar."""
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         return {**terms, "adversarial": self.discriminator(round)}

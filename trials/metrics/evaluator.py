@@ -25,8 +25,9 @@ from trials.metrics.real import RealData, RealSide
 from trials.metrics.seeing import Lens
 from trials.origins import foreign_in_words
 
-Sample = Callable[[int, Tensor | None], Tensor]
-"""(count, labels or None) → images in [−1, 1] or points, one a label."""
+Draw = Callable[[int, Tensor | None], Tensor]
+"""(count, labels or None) → images in [−1, 1] or points, one per label; without labels these are
+drawn too."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ class Evaluator:
             self.settings += IN_THE_PROTOCOL
 
     def measure(
-        self, sample: Sample, *, weights: str, seed: int, count: int | None = None
+        self, sample: Draw, *, weights: str, seed: int, count: int | None = None
     ) -> Measured:
         """Generate `count` images (default `samples`) and measure them: `look`, then `judge`."""
         return self.judge(self.look(sample, weights=weights, seed=seed, count=count))
 
-    def look(self, sample: Sample, *, weights: str, seed: int, count: int | None = None) -> Sampled:
+    def look(self, sample: Draw, *, weights: str, seed: int, count: int | None = None) -> Sampled:
         """Generate `count` images (default `samples`), and look at them through the extractor.
 
         `sample` draws its own noise; where the data are labelled it is given labels in the
@@ -208,7 +209,7 @@ class Evaluator:
 
     @torch.no_grad()
     def _generate(
-        self, sample: Sample, count: int, labels: Tensor | None
+        self, sample: Draw, count: int, labels: Tensor | None
     ) -> tuple[Tensor, Tensor | None, bool]:
         """Features and logits of `count` samples, and whether all samples were finite."""
         features, logits, finite = [], [], []

@@ -185,7 +185,7 @@ class Extractor(Part, ABC):
         """Activations of several depths for images in [−1, 1], differentiable, not quantised.
 
         Raises:
-            ExtractorError: it `has_layers` not.
+            ExtractorError: `has_layers` is false.
         """
         raise ExtractorError(
             f"the {self.key} extractor has no layers to compare; perceptual and style losses need"

@@ -45,7 +45,7 @@ KNOWN = 1000
 BATCHED = 256
 """Images that are looked at together."""
 
-Tell = Callable[[], object]
+EpochDone = Callable[[], object]
 """Is called after each epoch."""
 
 
@@ -110,7 +110,7 @@ def fit(
     *,
     epochs: int,
     device: torch.device | str = "cpu",
-    tell: Tell | None = None,
+    tell: EpochDone | None = None,
 ) -> None:
     """Train a classifier of bytes (n, C, H, W) by cross-entropy, with dropout on its features.
 
@@ -142,7 +142,7 @@ def train_extractor(
     seed: int = 0,
     epochs: int,
     device: torch.device | str = "cpu",
-    tell: Tell | None = None,
+    tell: EpochDone | None = None,
 ) -> TrainedFacts:
     """Train a network on these images and write it to `file`, whole or not at all.
 

@@ -129,7 +129,7 @@ class Reference:
 
     @classmethod
     def of(cls, moments: Moments) -> Reference:
-        """The reference with these moments; takes the root, which is the dear part."""
+        """The reference with these moments; takes the root, which is the expensive part."""
         return cls(moments, symmetric_root(moments.cov))
 
     def distance(self, moments: Moments) -> float:

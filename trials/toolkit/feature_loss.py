@@ -7,7 +7,7 @@ dos Santos et al. 2019 (arXiv:1904.02762) match the perceptual features of real 
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,7 +25,7 @@ def means(described: Sequence[Tensor]) -> list[Tensor]:
     return [values.mean(0, keepdim=True) for values in described]
 
 
-class FeatureLoss(Trick):
+class FeatureLoss(Trick, ABC):
     """Compares what is made with what is real, layer by layer, as the evaluation's network sees
     them. Its knobs have a `weight`."""
 

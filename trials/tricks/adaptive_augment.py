@@ -1,5 +1,4 @@
-"""Adaptive discriminator augmentation (Karras et al. 2020, arXiv:2006.06676). Added since the
-documents.
+"""Adaptive discriminator augmentation (Karras et al. 2020, arXiv:2006.06676).
 
     every `interval` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards target
     D sees T_p(x) and T_p(G(z)):  each transformation is applied to an image with probability p

@@ -1,5 +1,5 @@
 """Consistency regularisation (Zhang et al. 2019, arXiv:1910.12027), and its balanced form
-(bCR, Zhao et al. 2020, arXiv:2002.04724). Added since the documents.
+(bCR, Zhao et al. 2020, arXiv:2002.04724).
 
     λ E (D(x) − D(T(x)))²          and, balanced, λ_fake E (D(G(z)) − D(T(G(z))))²
 

@@ -1,4 +1,4 @@
-"""Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738). Added since the documents.
+"""Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738).
 
     D sees T(x) and T(G(z)), the same family of random, differentiable T for both players
 
@@ -21,11 +21,11 @@ from trials.problems import Problem, nearest
 from trials.toolkit.shifts import shifted
 from trials.trick import Trick
 
-Draw = Callable[[int], Tensor]
+Uniform = Callable[[int], Tensor]
 """(count) → uniform numbers in [0, 1), shape (count, 1, 1, 1)."""
 
 
-def color(x: Tensor, draw: Draw) -> Tensor:
+def color(x: Tensor, draw: Uniform) -> Tensor:
     """Brightness, saturation and contrast of images (N, C, H, W), each its own."""
     x = x + draw(len(x)) - 0.5
     grey = x.mean(dim=1, keepdim=True)
@@ -34,7 +34,7 @@ def color(x: Tensor, draw: Draw) -> Tensor:
     return (x - level) * (draw(len(x)) + 0.5) + level
 
 
-def translation(x: Tensor, draw: Draw, ratio: float = 1 / 8) -> Tensor:
+def translation(x: Tensor, draw: Uniform, ratio: float = 1 / 8) -> Tensor:
     """Images moved by up to `ratio` of their side, each its own way."""
     reach = max(1, round(x.shape[-1] * ratio))
     down, right = (
@@ -43,7 +43,7 @@ def translation(x: Tensor, draw: Draw, ratio: float = 1 / 8) -> Tensor:
     return shifted(x, down, right)
 
 
-def cutout(x: Tensor, draw: Draw, ratio: float = 1 / 2) -> Tensor:
+def cutout(x: Tensor, draw: Uniform, ratio: float = 1 / 2) -> Tensor:
     """Images with a square of `ratio` of the side set to zero, each at its own place."""
     side = x.shape[-1]
     hole = max(1, round(side * ratio))
@@ -55,7 +55,7 @@ def cutout(x: Tensor, draw: Draw, ratio: float = 1 / 2) -> Tensor:
     return x * ~(near[0][:, :, None] & near[1][:, None])[:, None]
 
 
-KINDS: dict[str, Callable[[Tensor, Draw], Tensor]] = {
+KINDS: dict[str, Callable[[Tensor, Uniform], Tensor]] = {
     "color": color,
     "translation": translation,
     "cutout": cutout,

@@ -3,9 +3,8 @@
     λ E (‖∇D(x + δ)‖₂ − 1)²,   δ = c · std(x) · u,   u ~ U(0, 1) for every number
 
 The slope is held at 1 around the data only. The paper's text says Gaussian noise; its published
-code, and the row of the project's trick list, use c = 0.5 times the batch's standard deviation
-times uniform noise, which is followed here. The code then goes a random share of that way, one a
-sample; the row does not, and neither does this.
+code uses c = 0.5 times the batch's standard deviation times uniform noise, and so does this. The
+authors' code then scales each sample's noise by a random factor; this does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Latent consistency (zCR of Zhao et al. 2020, arXiv:2002.04724). Added since the documents.
+"""Latent consistency (zCR of Zhao et al. 2020, arXiv:2002.04724).
 
     discriminator  + λ_dis E (D(G(z)) − D(G(z + δ)))²,   δ ~ N(0, σ²)
     generator      − λ_gen E ‖G(z) − G(z + δ)‖²

@@ -3,7 +3,6 @@
     λ ( E ‖D(x) − α_F‖² + E ‖D(G(z)) − α_R‖² )
 
 α_R and α_F are moving averages of the scores of real and generated images in the steps before.
-Added since the documents.
 """
 
 from __future__ import annotations

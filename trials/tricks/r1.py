@@ -4,7 +4,7 @@
 
 at the images before any augmentation (`at: images`), or as the discriminator sees them. With
 `every` > 1 it is taken lazily, every so many discriminator steps with its weight multiplied by that
-number (Karras et al. 2020, arXiv:1912.04958, appendix B). Added since the documents.
+number (Karras et al. 2020, arXiv:1912.04958, appendix B).
 """
 
 from __future__ import annotations

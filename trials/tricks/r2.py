@@ -2,9 +2,9 @@
 
     γ/2 · E ‖∇D(G(z))‖²
 
-With R1 and the relativistic loss it makes the recipe of R3GAN (Huang et al. 2024,
-arXiv:2501.05441). Taken where R1 is (`at`), and lazily as R1 is (`every`). Added since the
-documents."""
+With R1 and the relativistic loss it makes the recipe of R3GAN (Huang et al. 2025,
+arXiv:2501.05441). Taken where R1 is (`at`), and lazily as R1 is (`every`).
+"""
 
 from __future__ import annotations
 

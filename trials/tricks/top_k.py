@@ -4,8 +4,7 @@
 
 k falls from the whole batch by `decay` each `interval` of the training until `floor` of the
 batch is left. The paper anneals per epoch by γ = 0.99 to ν = 0.5 of the batch; here the interval
-is a share of the training, so that a sweep can compare trainings of different lengths. Added
-since the documents.
+is a share of the training, so that a sweep can compare trainings of different lengths.
 """
 
 from __future__ import annotations
