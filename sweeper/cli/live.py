@@ -30,7 +30,7 @@ from sweeper.scheduling.recording.events import (
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.forecast import forecast_of
 from sweeper.trial import Trial, trial_name
-from sweeper.wording import on_one_line, over_of
+from sweeper.wording import duration, on_one_line, over_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -306,13 +306,6 @@ def _picture(progress: Progress, width: int) -> RenderableType:
 def _clock(progress: Progress, now: float) -> str:
     if not progress.began:
         return "starting"
-    spent = f"{_minutes(now - progress.began)} spent"
+    spent = f"{duration(int(now - progress.began))} spent"
     left = progress.left()
     return f"{spent}, {left} left" if left else spent
-
-
-def _minutes(seconds: float) -> str:
-    whole = int(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
-    return f"{whole // 60}:{whole % 60:02d}"
