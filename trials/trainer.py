@@ -36,6 +36,7 @@ from trials.health import Sign, Symptom
 from trials.metrics.protocol import alike, differing
 from trials.part import using, with_its_parts
 from trials.state import checkpoint
+from trials.state.names import CHECKPOINT
 from trials.temporary import remove_leftovers
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ class Training:
     @property
     def checkpoint_file(self) -> Path:
         """Where the checkpoint lies."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     def save(self) -> None:
         """Write the checkpoint, and keep the one before it; afterwards a kill loses nothing up to

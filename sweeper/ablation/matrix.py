@@ -47,7 +47,7 @@ class Outcomes:
     """(cells, seeds)."""
     goal: Goal
     symptoms: tuple[Mapping[str, int], ...]
-    """For each cell: how many runs failed by which symptom."""
+    """For each cell: how many runs failed by which cause."""
     pruned: npt.NDArray[np.int64]
     """For each cell: how many runs were stopped, and not for their health."""
     unfinished: npt.NDArray[np.int64]

@@ -144,7 +144,7 @@ class Follower:
             yield TrialEnded(
                 trial.number,
                 state,  # type: ignore[arg-type]
-                trial.symptom,
+                trial.cause,
                 trial.reason,
                 when,
                 trial,

@@ -67,7 +67,7 @@ ResumeOption = Annotated[
 Symptoms = Annotated[
     list[str] | None,
     typer.Argument(
-        help="With --retry-failed: only trials that failed by these causes.", metavar="SYMPTOM"
+        help="With --retry-failed: only trials that failed by these causes.", metavar="CAUSE"
     ),
 ]
 TrialNumber = Annotated[int, typer.Argument(min=0, help="Number of a trial.", metavar="TRIAL")]
@@ -82,7 +82,7 @@ def to_be_retried(retry_failed: bool, symptoms: list[str] | None) -> bool | list
     """
     if symptoms and not retry_failed:
         raise UserError(
-            f"{' '.join(symptoms)}: expected one file; symptoms are named after --retry-failed"
+            f"{' '.join(symptoms)}: expected one file; causes are named after --retry-failed"
         )
     from sweeper.causes import to_retry
 

@@ -67,7 +67,7 @@ def leaderboard(standings: Standings) -> pa.Table:
         "confirmed_failed": _where(is_confirmed, [score.failed for score in confirmed]),
         **_against_base(standings, trials),
         "steps": pa.array([trial.steps for trial in trials], pa.int64()),
-        "symptom": pa.array([trial.symptom for trial in trials], pa.string()),
+        "symptom": pa.array([trial.cause for trial in trials], pa.string()),
         "seconds": pa.array([trial.seconds for trial in trials], pa.float64()),
         "seed": pa.array([seed_of(trial) for trial in trials], pa.int64()),
     }

@@ -222,7 +222,7 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     outcome, events = go(spec, home)
     assert (outcome.state, outcome.exit_code) == ("incomplete", 1)
     found = {one.values["trouble"]: one for one in outcome.records}
-    ended = {kind: (one.state, one.symptom) for kind, one in found.items()}
+    ended = {kind: (one.state, one.cause) for kind, one in found.items()}
     assert ended == {
         "none": ("completed", None),
         "raise": ("failed", "error"),
@@ -271,9 +271,7 @@ def test_a_trial_goes_on_alone_or_elsewhere_from_where_it_was(home):
     assert disturbed == [straight] * 2
     found = {one.values["trouble"]: one for one in outcome.records}
     ended = [one for one in events if isinstance(one, TrialEnded) and one.trial is None]
-    assert {
-        one.number: (one.state, one.symptom) for one in ended if one.state != "interrupted"
-    } == {
+    assert {one.number: (one.state, one.cause) for one in ended if one.state != "interrupted"} == {
         found["memory once"].number: ("retrying", "out_of_memory"),
         found["leave once"].number: ("moved", None),
     }
@@ -295,7 +293,7 @@ def test_a_gpu_that_is_wrong_is_guarded_and_no_trial_is_lost_by_it(home, monkeyp
     [note] = [note for one in outcome.records for note in one.notes]
     assert f"GPU 0 of {platform.node()} is avoided from here on" in note
     retries = [one for one in events if isinstance(one, TrialEnded) and one.state == "retrying"]
-    assert {one.symptom for one in retries} == {"device_fault"}
+    assert {one.cause for one in retries} == {"device_fault"}
     assert len(retries) == 2  # of one trial, until the guard had it
     deadline = time.monotonic() + 60
     while ray.available_resources().get("GPU") != 2:  # until the guard has given it back
@@ -312,7 +310,7 @@ def test_a_trial_that_hangs_is_ended_tried_once_more_and_given_up(home):
     )
     outcome, events = go(spec, home)
     hung, other = outcome.records
-    assert (hung.state, hung.symptom, hung.attempts, other.state) == (
+    assert (hung.state, hung.cause, hung.attempts, other.state) == (
         *("failed", "no_progress", 2),
         "completed",
     )

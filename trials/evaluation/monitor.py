@@ -26,6 +26,7 @@ from trials.evaluation.results import Evaluation
 from trials.health import Signals, Symptom, Watcher
 from trials.metrics.evaluator import Measured, Sampled
 from trials.metrics.progress import Sparingly
+from trials.state.names import SAMPLES
 from trials.state.streams import derive, stream
 
 
@@ -95,7 +96,7 @@ class Monitor:
                 weights=game.samples_from,
                 seed=derive(seed, "measures", step),
             )
-            picture = f"samples/{step:06d}.png"
+            picture = f"{SAMPLES}/{step:06d}.png"
             self.pictures.draw(network, self.folder / picture)
             return Samples(sampled, picture, pack_generator(network, self.config, game))
 

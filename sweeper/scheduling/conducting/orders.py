@@ -64,7 +64,7 @@ class Orders:
         trial, anew = self._trial(order), order.payload.get("anew") is True
         if not trial.over:
             raise Refused(f"trial {trial.name} is not over")
-        if trial.state != "failed" and trial.symptom != STOPPED_BY_HAND:
+        if trial.state != "failed" and trial.cause != STOPPED_BY_HAND:
             raise Refused(
                 f"trial {trial.name} has {trial.state}: tried again is what failed, or was stopped "
                 "by hand"

@@ -186,10 +186,10 @@ class Sharing:
             self._note(shape, taken)
             self._unknown.discard(shape)
 
-    def failed(self, number: int, symptom: str | None) -> None:
+    def failed(self, number: int, cause: str | None) -> None:
         """A trial has failed, or its worker: where that was for want of memory, its shape is given
         more."""
-        if symptom == OUT_OF_MEMORY and self._asked.shares and number in self._given:
+        if cause == OUT_OF_MEMORY and self._asked.shares and number in self._given:
             shape, given = self._given[number]
             self._note(shape, ran_out(given, self._known(shape)))
 

@@ -126,7 +126,7 @@ class TrialEnded:
 
     number: int
     state: Ending
-    symptom: str | None
+    cause: str | None
     reason: str | None
     time: float
     trial: Trial | None = None

@@ -207,8 +207,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             ray.actor.exit_actor()  # whoever goes on with it has the folder now
         failure = explain(error, place.folder if place else Path(self._work.folder))
         broken = (OUT_OF_MEMORY, DEVICE_FAULT)
-        self._retire = failure.symptom in broken or "CUDA" in failure.reason
-        if place is not None and failure.symptom != BUCKET_AWAY:
+        self._retire = failure.cause in broken or "CUDA" in failure.reason
+        if place is not None and failure.cause != BUCKET_AWAY:
             with contextlib.suppress(BucketError, TakenOver, OSError):
                 place.publish()  # its log tells more
         return failure
