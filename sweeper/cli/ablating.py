@@ -96,7 +96,7 @@ def ablate(
             source=path,
             adopt=adopt,
             retry_failed=retry,
-            resume=resume,
+            unpause=resume,
             accept_protocol=accept_protocol,
         )
     _print_result(result, json)

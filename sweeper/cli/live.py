@@ -129,7 +129,7 @@ class Progress:
     def _start(self, event: SweepStarted) -> None:
         self.sweep, self.replicates = event.sweep, event.replicates
         self.began, self.budget, self.protocol = event.time, event.budget, event.protocol
-        for trial in event.records:
+        for trial in event.trials:
             if trial.over:
                 self._count(trial)
 

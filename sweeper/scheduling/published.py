@@ -122,7 +122,7 @@ class Published:
     def settle(self, patience: float) -> str:
         """Wait until everything that was asked for is here. Why it is not, in words."""
         end = time.monotonic() + patience
-        # In this order: what the thread has taken from there it is busy with.
+        # `_busy` last: the thread sets it before it takes what was asked for.
         while self._asked or given_up(self._folder) or self._busy:
             self._wake.set()
             if time.monotonic() > end:

@@ -23,7 +23,6 @@ from trials.presets import merge
 from trials.toolkit.weights import weight_matrices
 from trials.toolkit.zero_centred import penalty
 from trials.tricks.adaptive_augment import AdaptiveAugment
-from trials.tricks.feature_matching import Watcher
 from trials.tricks.latent_consistency import unlikeness
 
 
@@ -266,8 +265,8 @@ def test_feature_matching_compares_the_maps_that_it_is_told_to(tmp_path: Path) -
     training = trained(mapping, tmp_path, 0)
     seen: list[torch.Tensor] = []
     game = training.game
-    watcher = next(m for m in game.discriminator.modules() if isinstance(m, Watcher))
-    watcher.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
+    tap = next(m for m in game.discriminator.modules() if isinstance(m, ActivationTap))
+    tap.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
     training.loop.discriminator_step(probing=False)
     seen.clear()
     training.loop.generator_step(probing=False)

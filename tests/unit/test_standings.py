@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper import causes, wording
+from sweeper.ablation.dataset import dataset_as_bytes
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import best_in_words, print_leaderboard
 from sweeper.home import Request
-from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
+from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.summary import tiles
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
@@ -243,7 +244,7 @@ def test_the_leaderboard_is_the_same_in_both_files_and_holds_everything_searched
     records = [trial(0, 30.0), trial(1, 10.0), trial(2), replicate(3, 1, 100, 11.0)]
     table = leaderboard(standings_of(sweep(), records))
     (tmp_path / "board.csv").write_bytes(as_csv(table))
-    (tmp_path / "board.parquet").write_bytes(as_parquet(table))
+    (tmp_path / "board.parquet").write_bytes(dataset_as_bytes(table))
     parquet = pq.read_table(tmp_path / "board.parquet")
     assert parquet.equals(table)
     read = pa_csv.read_csv(tmp_path / "board.csv").to_pydict()

@@ -58,7 +58,7 @@ class FailureCounts:
         lost = is_lost(failure.cause)
         if not lost and (self._evaluated or failure.cause != ERROR):
             return ""
-        # Of what is outside, a file's name and a trial's number make no other reason.
+        # External failures are the same reason whatever path or number they name.
         told = re.sub(r"\S*\d\S*", "#", failure.reason) if lost else failure.reason
         self._alike[told] += 1
         if self._alike[told] < SAME_FAILURES:

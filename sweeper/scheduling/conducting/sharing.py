@@ -108,7 +108,7 @@ class Sharing:
     def given(self, work: Work) -> Given:
         """What the worker is given that is to have this work; of a trial it is remembered."""
         if work.number == REHEARSAL or (work.number < 0 and not self._seen):
-            # Of no memory: on a machine that others use, all of it may never be free.
+            # Ask Ray for no memory: on a machine that others use, all of it may never be free.
             return replace(self._share(None), memory=0)
         if work.number < 0:
             return self._share(cautious(self._seen.values()))

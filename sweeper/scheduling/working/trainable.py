@@ -46,7 +46,7 @@ from sweeper.scheduling.working.workplace import Workplace, cache_at, workplace_
 from sweeper.sharing.gauges import Gauge
 from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, Left, StaleCheckpointError, TakenOver
+from trials.errors import ConfigError, Preempted, StaleCheckpointError, TakenOver
 from trials.origins import raised_by_another
 
 REPORT = "sweeper"
@@ -250,7 +250,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 began = begin(training, folder, replace(self._work, take_over=place.take_over))
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
-            training.leaves = self._departure
+            training.should_stop = self._departure
             for note in training.notes:
                 print(note)
             self._training, self._own = training, began.own
@@ -264,7 +264,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 return self._report(training, fresh)
         try:
             evaluation = training.advance()
-        except Left:
+        except Preempted:
             return Report(left=self._departure.reason)
         keep(training, folder, self._work)
         return self._report(training, [evaluation])

@@ -63,7 +63,7 @@ class Teller:
     def __call__(self, event: Event) -> None:
         """Tell what has happened; and at first what was not told."""
         if isinstance(event, SweepStarted):
-            missed = self._told.lacks(event.sweep, event.records)
+            missed = self._told.lacks(event.sweep, event.trials)
             self._tell(_started(event), *missed)
         elif (happened := _happened(event)) is not None:
             self._tell(happened)
