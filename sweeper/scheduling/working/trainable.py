@@ -64,7 +64,7 @@ if that did not help, before it makes way for a new process (ray#32698)."""
 class Training(Protocol):
     """What the worker asks of a training; `trials.trainer.Training` is one."""
 
-    leaves: Callable[[], bool]
+    should_stop: Callable[[], bool]
 
     @property
     def history(self) -> Sequence[Evaluation]: ...
