@@ -189,9 +189,8 @@ class Trial:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""
         told = asdict(self)
-        told["symptom"] = told.pop(
-            "cause"
-        )  # the key that programs have read since the first version
+        # Programs have always read it under this key.
+        told["symptom"] = told.pop("cause")
         return {**told, "steps": self.steps, "seconds": self.seconds}
 
     @classmethod
