@@ -125,27 +125,13 @@ def run(
         ledger.retry(retry_failed)
         asked = steering or by_control_file(folder, unpause)
         with recording(uri, home, folder, foreign) if uri else contextlib.nullcontext() as wires:
-            return _Run(
-                sweep=sweep,
-                home=home,
-                folder=folder,
-                ledger=ledger,
-                foreign=foreign,
-                made_of=made_of,
-                wires=wires,
-                usable=usable,
-                room=room,
-                events=events,
-                report=report,
-                steering=asked,
-                factory=factory,
-            ).through()
+            given = (sweep, home, folder, ledger, foreign, made_of, wires, usable, room)
+            return _Run(*given, events, report, asked, factory).through()
 
 
 class _Run:
     def __init__(
         self,
-        *,
         sweep: Sweep,
         home: Home,
         folder: SweepFolder,
