@@ -55,7 +55,7 @@ def searched() -> tuple[Sweep, list[Trial]]:
         )
         for number, values in enumerate([(30.0,), (25.0,), (20.0,)])
     ]
-    collapsed = {"steps": 250, "state": "pruned", "symptom": "mode_collapse"}
+    collapsed = {"steps": 250, "state": "pruned", "cause": "mode_collapse"}
     trials.append(trial(3, protocol=MEASURED, config={"seed": 3, "width": 3}, **collapsed))
     for seed in range(3):
         trials.append(fresh(4 + 2 * seed, 2, 1000 + seed, 21.0 + seed))

@@ -304,7 +304,7 @@ def test_where_seeds_are_searched_a_configuration_is_ranked_by_its_mean_over_the
             *([] if value is None else [value]),
             values={"loss": loss, "seed": seed},
             config={"loss": loss, "seed": seed},
-            **({"symptom": "divergence", "role": "search"} if value is None else {}),
+            **({"cause": "divergence", "role": "search"} if value is None else {}),
         )
         for number, (loss, seed, value) in enumerate(
             (loss, seed, value)
