@@ -34,7 +34,7 @@ from trials.metrics.extractors.inception import bare_package
 from trials.metrics.frechet import Moments, Reference
 from trials.metrics.kernel import kernel_distance
 from trials.metrics.neighbours import SelfPairs, cross_pairs, self_pairs
-from trials.metrics.progress import Sparingly
+from trials.metrics.progress import Throttled
 
 TARGET = 4.0
 
@@ -72,7 +72,7 @@ def real_side(real: Tensor) -> tuple[Reference, SelfPairs]:
 
 
 def ours(reference: Reference, real: SelfPairs, fake: Tensor) -> dict[str, float]:
-    progress = Sparingly(lambda said: print(f"    {said}", flush=True))
+    progress = Throttled(lambda said: print(f"    {said}", flush=True))
     own = self_pairs(fake, heard=lambda share: progress(f"pairs of generated images: {share:.0%}"))
     cross = cross_pairs(real, own, heard=lambda share: progress(f"pairs of both: {share:.0%}"))
     return {

@@ -59,7 +59,7 @@ def _seconds(
             ended.append(event.time)
 
     outcome = run(load_sweep(file), Home(folder / "home"), events=hear, record=False, report=False)
-    if len(ended) != trials or any(one.state != "completed" for one in outcome.records):
+    if len(ended) != trials or any(one.state != "completed" for one in outcome.trials):
         raise SystemExit(f"not all trials were trained: {outcome.message}")
     return max(ended) - min(begun)
 

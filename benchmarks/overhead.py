@@ -115,7 +115,7 @@ class Nothing:
         self.notes: list[str] = []
         self.protocol: Mapping[str, str] = {}
         self.stopped_by: Symptom | None = None
-        self.leaves: Callable[[], bool] = lambda: False
+        self.should_stop: Callable[[], bool] = lambda: False
 
     @property
     def finished(self) -> bool:

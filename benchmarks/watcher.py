@@ -147,7 +147,7 @@ def search(sweep: Sweep, home: Home, trainings: Trainings) -> list[Trial]:
         while (asked := waiting.pop(0) if waiting else _next(ledger, sweep)) is not None:
             _run(ledger, sweep, asked, trainings)
             record = ledger.trial(asked.number)
-            ending = record.symptom or record.objective
+            ending = record.cause or record.objective
             print(f"{sweep.name} {record.name} {record.state} {record.steps} {ending}", flush=True)
         return ledger.trials()
 
@@ -167,9 +167,9 @@ def _run(ledger: Ledger, sweep: Sweep, asked: Trial, trainings: Trainings) -> No
     if end.state == "completed":
         ledger.complete(asked.number, end.values)
     elif end.state == "pruned":
-        ledger.prune(asked.number, end.symptom, end.reason)
+        ledger.prune(asked.number, end.cause, end.reason)
     else:
-        ledger.fail(asked.number, end.symptom, end.reason)
+        ledger.fail(asked.number, end.cause, end.reason)
 
 
 # What came of it ---------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def outcome(records: Sequence[Trial]) -> Outcome:
         kept=min(min(curve.values()) for curve in curves),
         steps=steps,
         after_best=steps - sum(at_best),
-        stops=Counter(record.symptom for record in records if record.symptom),
+        stops=Counter(record.cause for record in records if record.cause),
     )
 
 

@@ -126,7 +126,7 @@ def run(
     factory: Factory | None = None,
     adopt: bool = False,
     retry_failed: bool | Sequence[str] = False,
-    resume: bool = False,
+    unpause: bool = False,
     accept_protocol: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
@@ -143,8 +143,8 @@ def run(
     Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
     again too: those that failed by one of these causes, or True for every cause that may pass.
-    `resume` starts trials also where the sweep was paused in an earlier run.
-    Meanwhile files of all threads are as private as the home is: a process has one umask.
+    `unpause` starts trials also where the sweep was paused in an earlier run.
+    While it runs, the umask of the whole process is that of the home, for every thread.
 
     A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
@@ -172,7 +172,7 @@ def run(
         source=source,
         adopt=adopt,
         retry_failed=also,
-        resume=resume,
+        unpause=unpause,
         accept_protocol=accept_protocol,
         start=Start.here(),
     )

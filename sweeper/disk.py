@@ -11,6 +11,7 @@ from typing import Any
 
 from sweeper.home import SweepFolder
 from sweeper.wording import in_bytes
+from trials.state.names import kind_of
 
 PATIENCE = 0.3
 """Seconds: thousands of trials on a local disk, fewer on one that is far away."""
@@ -82,14 +83,3 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
                     yield entry
     except OSError:  # gone by now, or not ours to read
         return
-
-
-def kind_of(path: str) -> str:
-    """What a file of a trial is, by its path."""
-    folder, name = os.path.split(path)
-    name = name.removeprefix("previous_")
-    if name.startswith("checkpoint."):
-        return "checkpoints"
-    if name.startswith("generator."):
-        return "generators"
-    return "samples" if os.path.basename(folder) == "samples" else "others"

@@ -159,7 +159,7 @@ def first_points(sweep: Sweep, count: int, home: Home) -> tuple[list[dict[str, A
         return asked, ledger.budget
 
 
-def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
+def timed_forecast(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
     """Seconds for one trial and for the sweep, from some steps of the base configuration."""
     import time
 
@@ -243,15 +243,6 @@ def _given(sweep: Sweep, seen: Taken) -> tuple[Given, int]:
     )
     given = share(seen, asked, machine)
     return given, min(sweep.limits.parallel, together(given, machine))
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a forecast tells them: `45 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _of_an_extractor_on_strange_data(config: TrialConfig, cache: Path | None) -> list[str]:

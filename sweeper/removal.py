@@ -76,7 +76,7 @@ def _remove_runs(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
         artifacts = home.mlartifacts
         if not remove_runs(uri, sweep.name, identity.study, folder.outbox, artifacts):
             return False
-        # As before it had begun one: a folder whose study is gone without that is not opened.
+        # No study is named any more: a folder that names one which is gone is not opened.
         Identity(identity.home).keep(folder)
     return True
 

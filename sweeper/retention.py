@@ -23,16 +23,12 @@ from sweeper.sweepfile.sections import Keep
 from sweeper.trial import Trial
 from trials.errors import TakenOver
 from trials.files import atomic_write
+from trials.state.names import ANY_GENERATOR, NEWEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 
 Kind = Literal["checkpoints", "generators", "samples"]
 """Of a file: the setting of `keep` that it stays or goes by."""
 
 NOTE = "let_go.json"
-CHECKPOINT = "checkpoint.pt"
-"""The one that a trainer writes, by its name in MLflow too."""
-
-_NEWEST, _BEFORE, _GENERATOR = "checkpoint.", "previous_checkpoint.", "generator."
-"""How the names of a trial's files begin; how they end is its trainer's matter."""
 _NOTES = TypeAdapter(dict[str, str])
 
 
@@ -51,11 +47,11 @@ def goes(names: Iterable[str], trial: Trial, kept: Kept, keep: Keep) -> dict[str
         return {}
     gone: list[tuple[str, Kind]] = []
     if kept.checkpoints is not None:
-        gone.append((_BEFORE, "checkpoints"))  # nobody goes back behind an end
+        gone.append((PREVIOUS_CHECKPOINT, "checkpoints"))  # nobody goes back behind an end
         if trial.number not in kept.checkpoints:
-            gone.append((_NEWEST, "checkpoints"))
+            gone.append((NEWEST_CHECKPOINT, "checkpoints"))
     if kept.generators is not None and trial.number not in kept.generators:
-        gone.append((_GENERATOR, "generators"))
+        gone.append((ANY_GENERATOR, "generators"))
     earlier = _drawn(trial)[:-1] if keep.samples == "last" else []
     found: dict[str, Kind] = {}
     for name in names:
@@ -123,8 +119,8 @@ def why_gone(folder: Path, kind: Kind) -> str:
     """That a trial has its checkpoint or its generator no longer, in a sentence; empty where it is
     there, or never was."""
     what, beginning = {
-        "checkpoints": ("its checkpoint", _NEWEST),
-        "generators": ("its generator", _GENERATOR),
+        "checkpoints": ("its checkpoint", NEWEST_CHECKPOINT),
+        "generators": ("its generator", ANY_GENERATOR),
         "samples": ("every picture but the last", "\0"),
     }[kind]
     setting = notes(folder).get(kind)

@@ -49,7 +49,7 @@ class Trial:
     ablation. `values` are the searched parameters by dotted path, `config` the whole trial config
     that they make of the base. `objective` holds the final values, one an objective, and is None
     unless the trial completed: a half-trained value never stands in for a final one. `evaluations`
-    are in the order of their steps. `symptom` is the cause of its end by name (`sweeper.causes`),
+    are in the order of their steps. `cause` is that of its end by name (`sweeper.causes`),
     None of a completed trial, and `reason` says in words what happened. Times are unix seconds.
     `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial number)
     where population based training copied another trial's checkpoint; its own number where that
@@ -68,7 +68,7 @@ class Trial:
     config: Mapping[str, Any] = field(default_factory=dict)
     objective: tuple[float, ...] | None = None
     evaluations: tuple[Evaluation, ...] = ()
-    symptom: str | None = None
+    cause: str | None = None
     reason: str | None = None
     log_tail: str = ""
     started: float | None = None
@@ -188,13 +188,17 @@ class Trial:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""
-        return {**asdict(self), "steps": self.steps, "seconds": self.seconds}
+        told = asdict(self)
+        # Programs have always read it under this key.
+        told["symptom"] = told.pop("cause")
+        return {**told, "steps": self.steps, "seconds": self.seconds}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Trial:
         """From what `as_dict` gave, also after it went through JSON."""
         known = {one.name for one in fields(cls)}
         kept = {key: value for key, value in given.items() if key in known}
+        kept["cause"] = given.get("symptom")
         final, objective = kept.get("final"), kept.get("objective")
         kept["evaluations"] = tuple(map(Evaluation.from_dict, kept.get("evaluations", ())))
         kept["donors"] = tuple((step, donor) for step, donor in kept.get("donors", ()))

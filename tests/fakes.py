@@ -16,7 +16,7 @@ from sweeper.scheduling.working import trainable
 from sweeper.scheduling.working.messages import REHEARSAL, Report, Work
 from sweeper.sharing.shares import Taken
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import CheckpointError, DataError, Left
+from trials.errors import CheckpointError, DataError, Preempted
 from trials.files import atomic_write
 
 LEAK: list[bytearray] = []
@@ -50,7 +50,7 @@ class FakeTraining:
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
         self.notes: list[str] = []
-        self.leaves: Callable[[], bool] = lambda: False
+        self.should_stop: Callable[[], bool] = lambda: False
         self.state = 1.0
         FakeGauge.now = dict(config.get("takes", {}))
 
@@ -93,9 +93,9 @@ class FakeTraining:
         step = self.step + self.config.get("every", 1)
         time.sleep(self.config.get("seconds", 0.0))
         self._trouble(step)
-        if self.leaves():
+        if self.should_stop():
             self._save()
-            raise Left("between two evaluations")
+            raise Preempted("between two evaluations")
         x, y = self.config.get("x", 0.0), self.config.get("y", 0.0)
         self.state = 0.5 * self.state + 0.1 * x
         value = (x - 0.3) ** 2 + (y - 0.7) ** 2 + self.state / step

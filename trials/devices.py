@@ -69,7 +69,7 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-class OnItsWay:
+class PendingScalar:
     """A scalar that is being copied to the host while the device goes on."""
 
     def __init__(self, value: Tensor) -> None:
@@ -77,7 +77,7 @@ class OnItsWay:
         on_gpu = value.device.type == "cuda"
         self._copied = torch.cuda.current_stream(value.device).record_event() if on_gpu else None
 
-    def arrived(self) -> bool:
+    def result(self) -> bool:
         """Its value; waits for no more than what the device was given before it."""
         if self._copied is not None:
             self._copied.synchronize()

@@ -7,7 +7,7 @@ TrialError
 ├── CheckpointError   a checkpoint belongs to another configuration or is damaged
 │   └── StaleCheckpointError   what it was trained on, or measured by, is not what it was
 ├── DrawingError      samples that a generator cannot give
-├── Left              this training was asked to leave its machine, and has saved itself
+├── Preempted         this training was asked to leave its machine, and has saved itself
 └── TakenOver         another attempt goes on with this training
 """
 
@@ -54,7 +54,7 @@ class DrawingError(TrialError):
     """Samples were asked for that a generator cannot give, with the reason."""
 
 
-class Left(TrialError):  # noqa: N818 - what happened
+class Preempted(TrialError):  # noqa: N818 - what happened
     """The training was asked to leave its machine between two evaluations; it has saved itself as
     it is, and goes on elsewhere from there."""
 

@@ -26,7 +26,7 @@ from trials.data.dataset import Dataset
 from trials.devices import begin_on
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError, Left, StaleCheckpointError
+from trials.errors import CheckpointError, Preempted, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.lagging import Lagging
 from trials.evaluation.monitor import Monitor
@@ -36,6 +36,7 @@ from trials.health import Sign, Symptom
 from trials.metrics.protocol import alike, differing
 from trials.part import using, with_its_parts
 from trials.state import checkpoint
+from trials.state.names import CHECKPOINT
 from trials.temporary import remove_leftovers
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Training:
         self._lagging = Lagging(self.monitor, self.loop) if config.evaluation.lag else None
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
-        self.leaves: Callable[[], bool] = lambda: False
+        self.should_stop: Callable[[], bool] = lambda: False
         """Asked after every step: where it says so, the training saves itself there and ends."""
         self.fingerprints = self._record()
 
@@ -94,13 +95,13 @@ class Training:
         evaluation before; the first call trains to the second one.
 
         Raises:
-            Left: it was asked to leave before it was there, and has saved itself as it is.
+            Preempted: it was asked to leave before it was there, and has saved itself as it is.
         """
         if self._lagging is not None:
             return self._advance_beside(self._lagging)
         if self._left():
             self.save()
-            raise Left(f"left at step {self.step}, between two evaluations")
+            raise Preempted(f"left at step {self.step}, between two evaluations")
         evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()
@@ -109,7 +110,7 @@ class Training:
     def _left(self) -> bool:
         """Train to the next evaluation. Whether it was asked to leave before it was there."""
         until = self.loop.next_evaluation()
-        self.loop.run_to(until, self.leaves)
+        self.loop.run_to(until, self.should_stop)
         return self.step < until and self.loop.probe.healthy
 
     def _advance_beside(self, lagging: Lagging) -> Evaluation:
@@ -120,7 +121,7 @@ class Training:
             if left:
                 self.save()
                 if told is None:
-                    raise Left(f"left at step {self.step}, between two evaluations")
+                    raise Preempted(f"left at step {self.step}, between two evaluations")
                 return told
             if self.stopped_by is None and (not self.history or self.history[-1].step < self.step):
                 lagging.gather()
@@ -194,7 +195,7 @@ class Training:
     @property
     def checkpoint_file(self) -> Path:
         """Where the checkpoint lies."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     def save(self) -> None:
         """Write the checkpoint, and keep the one before it; afterwards a kill loses nothing up to

@@ -167,7 +167,7 @@ def _runs(context: Context) -> list[Column]:
 
 
 def _failed(context: Context) -> list[Column]:
-    """k of n failed, and by which symptom."""
+    """k of n failed, and by which cause."""
     outcomes = context.outcomes
     failed, ended = outcomes.failed.sum(axis=1), (outcomes.completed | outcomes.failed).sum(axis=1)
     texts, symptoms = [], []

@@ -105,6 +105,7 @@ def rows_of(
         yield {
             # Not as_dict(): copies of ten thousand trials take three seconds.
             **vars(trial),
+            "symptom": trial.cause,
             "steps": trial.steps,
             "seconds": trial.seconds,
             "best": trial.best(metric, goal),

@@ -47,7 +47,7 @@ class Outcomes:
     """(cells, seeds)."""
     goal: Goal
     symptoms: tuple[Mapping[str, int], ...]
-    """For each cell: how many runs failed by which symptom."""
+    """For each cell: how many runs failed by which cause."""
     pruned: npt.NDArray[np.int64]
     """For each cell: how many runs were stopped, and not for their health."""
     unfinished: npt.NDArray[np.int64]
@@ -107,7 +107,7 @@ def outcomes_from_matrix(
     failed: npt.ArrayLike | None = None,
     symptom: str = "failed",
 ) -> Outcomes:
-    """A study from (cells, seeds) numbers, for tests, simulations and callers with a matrix."""
+    """Outcomes from (cells, seeds) numbers, for tests, simulations and callers with a matrix."""
     matrix = np.array(values, dtype=np.float64)
     marks = np.zeros(matrix.shape, bool) if failed is None else np.asarray(failed, dtype=bool)
     if matrix.shape != (len(cells), len(seeds)) or marks.shape != matrix.shape:
@@ -271,7 +271,7 @@ def _symptoms(
 
 
 def _protocols(table: pa.Table, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """The fields of Study about the protocols of these rows."""
+    """The fields of `Outcomes` about the protocols of these rows."""
     codes, keys = _codes(table["protocol"])
     columns = family(table, "protocol")
     counts: dict[tuple[tuple[str, str], ...], int] = {}

@@ -24,6 +24,7 @@ from sweeper.bucket.store import PATIENCE, Store
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
 from trials.files import atomic_write
+from trials.state.names import ANY_GENERATOR, NEWEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from trials.temporary import temporary_for
 
 STAMP = ".published.json"
@@ -32,8 +33,7 @@ PUBLISHED = "published.json"
 _TRIES = 5
 """At files that go while they are fetched, since there is a later commit."""
 
-_GENERATOR = "generator."
-_HEAVY = ("checkpoint.", "previous_checkpoint.", "kept/", _GENERATOR)
+_HEAVY = (NEWEST_CHECKPOINT, PREVIOUS_CHECKPOINT, "kept/", ANY_GENERATOR)
 """How the names begin of what nobody reads who does not train or draw."""
 
 
@@ -44,7 +44,7 @@ def is_light(name: str) -> bool:
 
 def is_drawn_from(name: str) -> bool:
     """Whether a file is one that samples are drawn by."""
-    return is_light(name) or name.startswith(_GENERATOR)
+    return is_light(name) or name.startswith(ANY_GENERATOR)
 
 
 class _Stamp(BaseModel):

@@ -19,12 +19,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweeper.bucket.place import place_of
 from sweeper.bucket.store import Store
-from sweeper.disk import Sizes, kind_of
+from sweeper.disk import Sizes
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
 from sweeper.permissions import private
 from sweeper.wording import duration, plural
 from trials.files import atomic_write
+from trials.state.names import kind_of
 
 PATIENCE = 5.0
 """Seconds that whoever asks waits for a listing."""

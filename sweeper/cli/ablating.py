@@ -94,7 +94,7 @@ def ablate(
             source=path,
             adopt=adopt,
             retry_failed=retry,
-            resume=resume,
+            unpause=resume,
             accept_protocol=accept_protocol,
         )
     _print_result(result, json)
@@ -196,7 +196,7 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     done_text = f", {plan.already_done} done" if plan.already_done else ""
     say(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
     if seconds is not None:
-        from sweeper.preview import duration
+        from sweeper.wording import duration
 
         parallel = sweep.limits.parallel
         rounds = -(-len(plan.runs) // parallel)
@@ -223,13 +223,13 @@ def _seconds_of_a_run(
         return median(seconds)
     if not design.possible:
         return None
-    from sweeper.preview import forecast_of
+    from sweeper.preview import timed_forecast
     from sweeper.sweepfile.space import apply
     from sweeper.sweepfile.ties import with_ties
 
     cell = next((c for c in design.possible if c.label == design.reference), design.possible[0])
     base = apply(sweep.base, with_ties(sweep.parameters, cell.settings))
-    return forecast_of(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
+    return timed_forecast(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
 
 
 def _print_result(result: SweepResult, json: bool) -> None:

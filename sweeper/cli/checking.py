@@ -144,7 +144,7 @@ def preview(
         say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     say(f"{plan}, {shown['parallel']} at a time")
     if forecast := shown["forecast"]:
-        from sweeper.preview import duration
+        from sweeper.wording import duration
 
         gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
         say(
@@ -164,7 +164,7 @@ def _preview(
     file: Path, overrides: list[str], count: int, probe: bool, home: Home
 ) -> dict[str, Any]:
     """What is to be shown of a file, with its `plan` and `warnings`."""
-    from sweeper.preview import forecast_of, plan_in_words, preview_of
+    from sweeper.preview import plan_in_words, preview_of, timed_forecast
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
     from trials.data import cheap_warnings
@@ -174,7 +174,7 @@ def _preview(
     trials, replicates = shown["trials"], shown["replicates"]
     return {
         **shown,
-        "forecast": forecast_of(sweep, trials, replicates, home.cache) if probe else None,
+        "forecast": timed_forecast(sweep, trials, replicates, home.cache) if probe else None,
         "plan": plan_in_words(sweep, trials),
         # A short training opens the data, and tells of more.
         "warnings": [] if probe else cheap_warnings(load_config(sweep.base).data),

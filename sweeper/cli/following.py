@@ -91,7 +91,7 @@ class Follower:
             budget=budget or 0,
             replicates=most_replicates(standings, budget),
             resumed=sweep.driver is not None and sweep.driver.attempt > 1,
-            records=over,
+            trials=over,
             protocol=dict(standings.protocol),
             time=time.time(),
         )
@@ -144,7 +144,7 @@ class Follower:
             yield TrialEnded(
                 trial.number,
                 state,  # type: ignore[arg-type]
-                trial.symptom,
+                trial.cause,
                 trial.reason,
                 when,
                 trial,

@@ -128,7 +128,7 @@ def status(
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
         saved = f", {stop.steps:,} steps saved" if stop.saves and stop.steps else ""
-        say(f"  stopped  {stop.trials} × {stop.symptom}{saved}")
+        say(f"  stopped  {stop.trials} × {stop.cause}{saved}")
     metric = standings.metrics[0]
     for trial in running:
         curve = trial.curve(metric)
@@ -236,10 +236,10 @@ def _print_about(name: str, record: Trial, files: Path, published: str) -> None:
     """What a trial is, how it ended, and where it was."""
     from sweeper.provenance.attempts import read_attempts
 
-    ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
+    ending = f" ({record.cause}: {record.reason})" if record.cause else ""
     say(f"trial {record.name} of {name}: {record.state}{ending}")
-    if record.symptom:
-        say(f"  why      {cause(record.symptom).words}")
+    if record.cause:
+        say(f"  why      {cause(record.cause).words}")
     say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
     if record.donors:
         say(f"  weights  {record.took_over_last}. `searched` is what it had since then")

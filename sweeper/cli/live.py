@@ -129,7 +129,7 @@ class Progress:
     def _start(self, event: SweepStarted) -> None:
         self.sweep, self.replicates = event.sweep, event.replicates
         self.began, self.budget, self.protocol = event.time, event.budget, event.protocol
-        for trial in event.records:
+        for trial in event.trials:
             if trial.over:
                 self._count(trial)
 
@@ -140,7 +140,7 @@ class Progress:
                 self.explained = _ending(event, "")
             return
         self._count(event.trial)
-        if event.symptom:
+        if event.cause:
             self.explained = _ending(event, "")
 
     def _count(self, trial: Trial) -> None:
@@ -148,8 +148,8 @@ class Progress:
         self._left = None
         self.over += self._is_over(trial)
         self.confirmed += trial.role == "replicate" and not self.sweep.is_ablation
-        if trial.symptom:
-            self.stops[trial.symptom] += 1
+        if trial.cause:
+            self.stops[trial.cause] += 1
         if self._standings is not None and self._standings.may_change_the_lead(trial):
             self._standings = None
 
@@ -236,7 +236,7 @@ def _ending(event: TrialEnded, metric: str) -> str:
     text = f"trial {trial_name(event.number)} {event.state}"
     if event.trial is not None and event.trial.objective is not None:
         return f"{text}, {metric} {event.trial.objective[0]:.4g}"
-    why = f"{text}, {event.symptom}" if event.symptom else text
+    why = f"{text}, {event.cause}" if event.cause else text
     reason = " ".join((event.reason or "").split())
     return f"{why}: {shorten(reason, LONGEST)}" if reason else why
 

@@ -74,7 +74,7 @@ ResumeOption = Annotated[
 Symptoms = Annotated[
     list[str] | None,
     typer.Argument(
-        help="With --retry-failed: retry only trials with these symptoms.", metavar="SYMPTOM"
+        help="With --retry-failed: retry only trials that failed by these causes.", metavar="CAUSE"
     ),
 ]
 TrialNumber = Annotated[int, typer.Argument(min=0, help="Number of a trial.", metavar="TRIAL")]
@@ -88,7 +88,7 @@ def to_be_retried(retry_failed: bool, symptoms: list[str] | None) -> bool | list
         UserError: there are symptoms without --retry-failed, or names that are none.
     """
     if symptoms and not retry_failed:
-        raise UserError(f"{' '.join(symptoms)}: expected one file (symptoms need --retry-failed)")
+        raise UserError(f"{' '.join(symptoms)}: expected one file (causes need --retry-failed)")
     from sweeper.causes import to_retry
 
     return to_retry(symptoms) if symptoms else retry_failed

@@ -88,7 +88,7 @@ def run(
             source=file,
             adopt=adopt,
             retry_failed=retry,
-            resume=resume,
+            unpause=resume,
             accept_protocol=accept_protocol,
         )
     if json:

@@ -33,8 +33,8 @@ def summary_of(sight: Sight) -> dict[str, Any]:
         "protocol": dict(standings.protocol),
         "measured_otherwise": [trial.number for trial in standings.measured_otherwise],
         "given_up": {candidate.key: candidate.reason for candidate in lost},
-        "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
-        "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},
+        "symptoms": {str(stop.cause): stop.trials for stop in standings.stops},
+        "steps_saved": {str(stop.cause): stop.steps for stop in standings.stops if stop.saves},
         "left": None if sight.state in OVER else forecast_of(standings).as_dict(),
         "folder": str(sight.folder),
     }

@@ -222,7 +222,7 @@ def _headline(standing: Standing, standings: Standings) -> list[str]:
         shown = f", trial {trial.name}" if trial.cell else ""
         lines += [f"{measure(metric)} {number(value)}{shown}" for metric, value in values]
     else:
-        why = f": {plain(trial.symptom)}" if trial.symptom else ""
+        why = f": {plain(trial.cause)}" if trial.cause else ""
         words = "stopped early" if trial.state == "pruned" else trial.state
         lines.append(words + why)
     confirmed = standing.confirmed

@@ -24,7 +24,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from sweeper.standings import Standings
 from sweeper.standings.against_base import confirmed_differences
@@ -67,7 +66,7 @@ def leaderboard(standings: Standings) -> pa.Table:
         "confirmed_failed": _where(is_confirmed, [score.failed for score in confirmed]),
         **_against_base(standings, trials),
         "steps": pa.array([trial.steps for trial in trials], pa.int64()),
-        "symptom": pa.array([trial.symptom for trial in trials], pa.string()),
+        "symptom": pa.array([trial.cause for trial in trials], pa.string()),
         "seconds": pa.array([trial.seconds for trial in trials], pa.float64()),
         "seed": pa.array([seed_of(trial) for trial in trials], pa.int64()),
     }
@@ -110,13 +109,6 @@ def as_csv(table: pa.Table) -> bytes:
     table = pa.table(columns, names=[in_spreadsheet(name) for name in table.column_names])
     buffer = io.BytesIO()
     pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(quoting_style="needed"))
-    return buffer.getvalue()
-
-
-def as_parquet(table: pa.Table) -> bytes:
-    """The table as the bytes of a Parquet file."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 

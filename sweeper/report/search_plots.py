@@ -186,7 +186,7 @@ def steps_not_trained(standings: Standings) -> Figure | None:
     axes = figure.add_subplot()
     colours = [style.GOOD if stop.saves else style.PRUNED for stop in stops]
     axes.barh(range(len(stops)), [stop.steps for stop in stops], height=0.62, color=colours)
-    name_rows(axes, [plain(stop.symptom) for stop in stops])
+    name_rows(axes, [plain(stop.cause) for stop in stops])
     most = max(stop.steps for stop in stops)
     for row, stop in enumerate(stops):
         text = f"{stop.steps:,} steps"

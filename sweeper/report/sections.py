@@ -163,7 +163,7 @@ def _named(trial: Trial, address: Callable[[Trial], str] | None) -> Cell:
 def _state(standing: Standing) -> Cell:
     trial = standing.trial
     words = STATE_WORDS.get(trial.state, trial.state)
-    words += f": {plain(trial.symptom)}" if trial.symptom else ""
+    words += f": {plain(trial.cause)}" if trial.cause else ""
     words += "" if standing.comparable else ", measured differently"
     state = trial.state if trial.state in STATE_WORDS else "waiting"
     return Cell(f'<span class="dot s-{state}"></span>{text(words)}', words, html=True)
@@ -209,12 +209,12 @@ def stops(standings: Standings) -> str:
     by_cause = standings.stops
     if not by_cause and not seen:
         return "<p>Every trial so far ran to its last step, and none showed a symptom.</p>\n"
-    ended = {stop.symptom for stop in by_cause}
+    ended = {stop.cause for stop in by_cause}
     rows = []
     for stop in by_cause:
-        words = cause(stop.symptom).words if stop.symptom else "Why was not recorded."
+        words = cause(stop.cause).words if stop.cause else "Why was not recorded."
         steps = f"{stop.steps:,}" + ("" if stop.saves else " lost")
-        rows.append((stop.symptom, stop.trials, steps, stop.steps, words))
+        rows.append((stop.cause, stop.trials, steps, stop.steps, words))
     rows += [(name, 0, "0", 0, cause(name).words) for name in sorted(seen) if name not in ended]
     heads = [("cause", ""), ("trials ended", "right"), ("seen in", "right")]
     heads += [("steps saved", "right"), ("what it means", "")]
@@ -241,9 +241,7 @@ def _logs(standings: Standings) -> str:
     failed = [trial for trial in standings.trials if trial.state == "failed"]
     parts = []
     for trial in failed[:_LOGS]:
-        line = (
-            f"<b>trial {text(trial.name)}</b>, {text(plain(trial.symptom))}, step {trial.steps:,}"
-        )
+        line = f"<b>trial {text(trial.name)}</b>, {text(plain(trial.cause))}, step {trial.steps:,}"
         reason = f": {text(trial.reason)}" if trial.reason else ""
         log = markup.preformatted(trial.log_tail) if trial.log_tail.strip() else ""
         parts.append(f"<p>{line}{reason}</p>{log}")

@@ -124,7 +124,7 @@ def _base_tile(standings: Standings) -> str:
         return markup.tile("Base configuration", NONE, "measured by another protocol")
     score = final(base.trial)
     if score is None:
-        why = f": {plain(base.trial.symptom)}" if base.trial.symptom else ""
+        why = f": {plain(base.trial.cause)}" if base.trial.cause else ""
         return markup.tile("Base configuration", NONE, text(f"{base.trial.state}{why}"))
     confirmed = base.confirmed
     if confirmed is None or confirmed.mean is None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sweeper.ablation.dataset import dataset_as_bytes
 from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
 from sweeper.report import curves, effects, gallery, lines, parameter_plots, search_plots, style
-from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
+from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
 from sweeper.report.sections import winner_yaml
@@ -93,7 +94,7 @@ def write_report(
     html = page(standings, pictures, tables, importances, state)
     contents: dict[str, bytes | str] = {
         "leaderboard.csv": as_csv(board),
-        "leaderboard.parquet": as_parquet(board),
+        "leaderboard.parquet": dataset_as_bytes(board),
         **{picture.file: picture.png for picture in pictures},
         **({"best.yaml": configuration} if configuration else {}),
         "report.html": html,

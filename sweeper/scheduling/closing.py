@@ -49,7 +49,7 @@ def closing(
             return "interrupted" if signalled else asked, message
         if failed:
             return "failed", failed
-        lost = [trial for trial in trials if is_lost(trial.symptom)]
+        lost = [trial for trial in trials if is_lost(trial.cause)]
         return ("incomplete", _lost(lost)) if lost else ("finished", "")
     halting = conductor.halting
     again = f"{halting.again} to go on"
@@ -69,17 +69,17 @@ def none_finished(trials: Sequence[Trial]) -> str:
     over = [trial for trial in trials if trial.over]
     if not over or any(trial.state == "completed" for trial in over):
         return ""
-    counts = Counter(trial.symptom or trial.state for trial in over)
+    counts = Counter(trial.cause or trial.state for trial in over)
     [(most, _)] = counts.most_common(1)
     told = ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
-    reason = next(trial.reason for trial in over if (trial.symptom or trial.state) == most)
+    reason = next(trial.reason for trial in over if (trial.cause or trial.state) == most)
     found = f"none of {plural(len(over), 'trial')} finished ({told}): {reason}"
     return f"{found}; fix this, then {cause(most).way_on}" if cause(most).curable else found
 
 
 def _lost(lost: Sequence[Trial]) -> str:
     """That there are runs of which nothing is known, and how they are tried again."""
-    names = Counter(trial.symptom for trial in lost)
+    names = Counter(trial.cause for trial in lost)
     told = ", ".join(f"{count:,} {name}" for name, count in names.most_common())
     them = "it" if len(lost) == 1 else "them"
     return (

@@ -28,12 +28,13 @@ from sweeper.scheduling.recording.events import Listener, PhaseChanged
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.working.workplace import cache_at, to_be_drawn_from
 from sweeper.search.ledger import Ledger
-from sweeper.search.unscored import GENERATOR, in_words
+from sweeper.search.unscored import in_words
 from sweeper.standings.kept import scored_as, to_be_scored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial, trial_name
 from sweeper.wording import changes_in_words
 from trials.config import default_at
+from trials.state.names import GENERATOR
 
 LOOK_EVERY = 0.2
 """Seconds between two looks whether the score is there or the driver must end."""

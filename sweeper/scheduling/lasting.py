@@ -19,7 +19,7 @@ from sweeper.sweepfile.model import Sweep
 LOOK_EVERY = 1.0
 """Seconds between two looks whether the server answers."""
 
-ONCE = ("adopt", "retry_failed", "resume", "take_over")
+ONCE = ("adopt", "retry_failed", "unpause", "take_over")
 """What is asked of a run's beginning, and not again where it goes on."""
 
 

@@ -122,7 +122,7 @@ class Published:
     def settle(self, patience: float) -> str:
         """Wait until everything that was asked for is here. Why it is not, in words."""
         end = time.monotonic() + patience
-        # In this order: what the thread has taken from there it is busy with.
+        # `_busy` last: the thread sets it before it takes what was asked for.
         while self._asked or given_up(self._folder) or self._busy:
             self._wake.set()
             if time.monotonic() > end:
@@ -246,7 +246,7 @@ class PublishingConductor(Conductor):
 
     def heard(self, number: int, report: Report) -> bool:
         failure = report.failure
-        if failure is not None and failure.symptom == BUCKET_AWAY and number >= 0:
+        if failure is not None and failure.cause == BUCKET_AWAY and number >= 0:
             self.died(number, failure.reason, BUCKET_AWAY)
             return True
         if number >= 0 and (failure is not None or report.left):
@@ -256,10 +256,10 @@ class PublishingConductor(Conductor):
             self._published.look(number)
         return stops
 
-    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
-        if number >= 0 and symptom == WORKER_DIED:
+    def died(self, number: int, reason: str, cause: str = WORKER_DIED) -> None:
+        if number >= 0 and cause == WORKER_DIED:
             self._published.look_now(number)
-        super().died(number, reason, symptom)
+        super().died(number, reason, cause)
 
     def look(self) -> None:
         super().look()

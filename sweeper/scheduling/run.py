@@ -78,7 +78,7 @@ def run(
     report: bool = True,
     adopt: bool = False,
     retry_failed: Collection[str] = (),
-    resume: bool = False,
+    unpause: bool = False,
     accept_protocol: bool = False,
     steering: Steering | None = None,
     take_over: bool = False,
@@ -91,7 +91,7 @@ def run(
     `record` says whether MLflow is told, `report` whether the `conclusion` is written when no more
     trials will run. Trials that failed through no fault of their own are tried again, and those
     that failed by a (curable) cause in `retry_failed`. A sweep that was paused before is told to
-    be, and starts no trials until it is resumed: with `resume`, now. `accept_protocol` lets the
+    be, and starts no trials until it is resumed: with `unpause`, now. `accept_protocol` lets the
     sweep go on where it would be measured by another protocol than so far: what was measured before
     is compared with nothing that follows. `steering` says what is asked of it meanwhile, by default
     the control file in its folder. `take_over` ends an earlier driver of it, frozen or cut off;
@@ -123,7 +123,7 @@ def run(
         foreign = ForeignParts.of(sweep)
         made_of = keep_run(sweep, folder, foreign, start)
         ledger.retry(retry_failed)
-        asked = steering or by_control_file(folder, resume)
+        asked = steering or by_control_file(folder, unpause)
         with recording(uri, home, folder, foreign) if uri else contextlib.nullcontext() as wires:
             given = (sweep, home, folder, ledger, foreign, made_of, wires, usable, room)
             return _Run(*given, events, report, asked, factory).through()
@@ -260,7 +260,7 @@ class _Run:
                 budget=(budget := self._ledger.plan()) or 0,
                 replicates=most_replicates(self._ledger.standings(), budget),
                 resumed=bool(records),
-                records=tuple(records),
+                trials=tuple(records),
                 protocol=self._ledger.measuring.protocol,
                 time=time.time(),
                 accepted=self._ledger.measuring.accepted,

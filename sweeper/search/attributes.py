@@ -136,7 +136,7 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
             _evaluation(step, measured, protocol_of(attrs, measured))
             for step, measured in evaluations(attrs).items()
         ),
-        symptom=end.get("symptom"),
+        cause=end.get("symptom"),
         reason=None if end.get("reason") is None else encodable(end["reason"]),
         log_tail=encodable(end.get("log", "")),
         started=entry.datetime_start.timestamp() if entry.datetime_start else None,

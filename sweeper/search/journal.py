@@ -182,7 +182,7 @@ class Journal(BaseJournalBackend):
             self._hold = _end_of(self.path), ours
             yield
         finally:
-            # Only ours: the next driver takes away what one that stands still had, and has its own.
+            # Only ours: a later driver may have replaced the lock of one that stalled.
             if ours is not None and _identity(lock) == ours:
                 with suppress(RuntimeError):  # it was taken away this instant
                     self._lock.release()

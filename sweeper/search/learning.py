@@ -120,7 +120,7 @@ def _is_evidence(other: Standings, trial: Trial) -> bool:
         trial.over
         and trial.role != "replicate"
         and not trial.donors  # its values are of several settings
-        and not says_nothing(trial.symptom)
+        and not says_nothing(trial.cause)
         and other.comparable(trial)
     )
 
@@ -144,7 +144,7 @@ def _mapped(sweep: Sweep, other: Standings, trial: Trial) -> dict[str, Any] | No
     return {
         "values": values,
         "state": trial.state,
-        "cause": trial.symptom,
+        "cause": trial.cause,
         "objective": trial.objective,
         "curve": trial.curve(metric, other.protocol) if len(sweep.objective) == 1 else {},
     }

@@ -212,13 +212,13 @@ class Ledger(StudyReader):
         """The trial reached its last step; `values` are finite, one an objective."""
         self._end(number, {"state": "completed", "values": [float(value) for value in values]})
 
-    def prune(self, number: int, symptom: str, reason: str) -> None:
+    def prune(self, number: int, cause: str, reason: str) -> None:
         """The trial was stopped before its end: by the scheduler, or for a mild symptom."""
-        self._end(number, {"state": "pruned", "symptom": symptom, "reason": reason})
+        self._end(number, {"state": "pruned", "symptom": cause, "reason": reason})
 
-    def fail(self, number: int, symptom: str, reason: str, log_tail: str = "") -> None:
+    def fail(self, number: int, cause: str, reason: str, log_tail: str = "") -> None:
         """The trial came to nothing: it has no score, whatever was measured on the way."""
-        end = {"state": "failed", "symptom": symptom, "reason": reason, "log": log_tail}
+        end = {"state": "failed", "symptom": cause, "reason": reason, "log": log_tail}
         self._end(number, end)
 
     def _end(self, number: int, end: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ class OptunaSampler(Sampler):
             draft.trial.system_attrs[POINT] = stored(self.sweep, turn.fixed)
         view.look(self._made(turn.seed()), draft, turn.protocol, turn.own)
         trial = Trial(view, DRAFT)
-        # What is drawn jointly comes first. What is not has a seed of its own each.
+        # What is drawn jointly comes first. Each of the others has a seed of its own.
         jointly = trial.relative_params
 
         def choose(parameter: Parameter) -> Any:

@@ -5,8 +5,8 @@ and what became of them. What it proposes depends on that and on the sweep alone
 remembers nothing that could not be found out again: a search that was killed proposes, when it goes
 on, what it would have proposed without that.
 
-Nothing here imports NumPy or Optuna, so that a sweep file can be read without them; a sampler
-imports what it needs in its methods.
+Importing this imports neither NumPy nor Optuna, so that a sweep file can be read without them: what
+needs them imports them where it is called.
 """
 
 from __future__ import annotations

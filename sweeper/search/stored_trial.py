@@ -14,7 +14,7 @@ from typing import Any
 from sweeper.trial import Evaluation, Symptom, Trial
 
 HEAD = (
-    *("number", "state", "role", "of", "cell", "symptom", "reason", "started", "ended", "attempts"),
+    *("number", "state", "role", "of", "cell", "cause", "reason", "started", "ended", "attempts"),
     *("objective", "donors", "notes", "given", "steps", "planned", "pace", "protocol"),
 )
 """What a head holds; the protocol by its place in a list of them."""

@@ -9,9 +9,7 @@ from sweeper.home import SweepFolder
 from sweeper.standings import Standings
 from sweeper.standings.kept import to_be_scored
 from sweeper.trial import trial_name
-
-GENERATOR = "generator.safetensors"
-"""What a final score is measured of, by its name in a trial's folder and in a bucket."""
+from trials.state.names import GENERATOR
 
 
 def unscored(folder: SweepFolder, standings: Standings) -> list[int]:

@@ -59,7 +59,7 @@ def runs_by_seed(runs: Iterable[Trial], objective: int = 0) -> dict[int, float |
     by_seed: dict[int, float | None] = {}
     for trial in runs:
         value = final(trial, objective)
-        if value is not None or trial.state == "completed" or to_blame(trial.state, trial.symptom):
+        if value is not None or trial.state == "completed" or to_blame(trial.state, trial.cause):
             configured = seed_of(trial)
             seed = trial.number if configured is None else configured
             if by_seed.get(seed) is None:
@@ -93,5 +93,5 @@ def _standing(label: str, runs: Sequence[Trial]) -> CellStanding:
         cell=label,
         trial=(completed or runs)[0],
         values=tuple(zip(*(trial.objective or () for trial in completed), strict=True)),
-        failed=sum(to_blame(trial.state, trial.symptom) for trial in runs),
+        failed=sum(to_blame(trial.state, trial.cause) for trial in runs),
     )

@@ -175,6 +175,6 @@ def rounds_of(standings: Standings, ended_by: Callable[[str | None], bool]) -> s
         for trial in standings.trials
         if trial.role == "replicate"
         and trial.over
-        and ended_by(trial.symptom)
+        and ended_by(trial.cause)
         and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
     }

@@ -56,7 +56,7 @@ class Forecast:
     """What one trial is given, on average where it is a share that follows from what it takes."""
 
     def in_words(self) -> str:
-        """`about 3 h 20 min more (2 h 50 min to 4 h), 6.7 GPU hours, 13 CPU hours`; the reason
+        """`about 3 h 20 min (2 h 50 min to 4 h), 6.7 GPU hours, 13 CPU hours`; the reason
         where nothing is known."""
         if self.seconds is None:
             return self.reason

@@ -26,10 +26,10 @@ class Kept(NamedTuple):
 def may_go_on(trial: Trial) -> bool:
     """Whether the trial may be trained further under its number: it has not ended, or it failed by
     something that can be mended, or somebody stopped it."""
-    if not trial.over or trial.symptom is None:
+    if not trial.over or trial.cause is None:
         return not trial.over
-    return trial.symptom == STOPPED_BY_HAND or (
-        trial.state == "failed" and cause(trial.symptom).curable
+    return trial.cause == STOPPED_BY_HAND or (
+        trial.state == "failed" and cause(trial.cause).curable
     )
 
 

@@ -87,7 +87,7 @@ def _state(
         return "interrupted"
     if standings.trials and not standings.counts.get("completed"):
         return "failed"
-    return "incomplete" if any(is_lost(trial.symptom) for trial in standings.trials) else "finished"
+    return "incomplete" if any(is_lost(trial.cause) for trial in standings.trials) else "finished"
 
 
 def _confirmation_is_due(standings: Standings) -> bool:

@@ -14,14 +14,14 @@ from sweeper.trial import Trial
 class Stop:
     """All trials that ended early for one cause. `steps` were budgeted and not trained."""
 
-    symptom: str | None
+    cause: str | None
     trials: int
     steps: int
 
     @property
     def saves(self) -> bool:
         """Whether training those steps would have been waste; a crash saves nothing."""
-        return self.symptom is not None and cause(self.symptom).saves
+        return self.cause is not None and cause(self.cause).saves
 
 
 def stops_of(trials: Sequence[Trial], planned: Callable[[Trial], int]) -> tuple[Stop, ...]:
@@ -30,7 +30,7 @@ def stops_of(trials: Sequence[Trial], planned: Callable[[Trial], int]) -> tuple[
     steps: Counter[str | None] = Counter()
     for trial in trials:
         if trial.state in ("pruned", "failed"):
-            ended[trial.symptom] += 1
-            steps[trial.symptom] += max(planned(trial) - trial.steps, 0)
-    stops = [Stop(symptom, count, steps[symptom]) for symptom, count in ended.items()]
-    return tuple(sorted(stops, key=lambda stop: (-stop.steps, -stop.trials, stop.symptom or "")))
+            ended[trial.cause] += 1
+            steps[trial.cause] += max(planned(trial) - trial.steps, 0)
+    stops = [Stop(name, count, steps[name]) for name, count in ended.items()]
+    return tuple(sorted(stops, key=lambda stop: (-stop.steps, -stop.trials, stop.cause or "")))

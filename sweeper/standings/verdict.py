@@ -55,7 +55,7 @@ def verdict_in_words(standings: Standings, called: Called = str) -> str:
     if not base.over:
         return ""
     ending = _ENDED.get(base.state, base.state)
-    ending += f" ({plain(base.symptom)})" if base.symptom else ""
+    ending += f" ({plain(base.cause)})" if base.cause else ""
     return f"not confirmed: the base configuration {ending}, so there is nothing to compare with"
 
 

@@ -44,7 +44,7 @@ def trial_note(
     value: float | None = None,
     values: Mapping[str, Any] | None = None,
     of: int | None = None,
-    symptom: str | None = None,
+    cause: str | None = None,
     meaning: str = "",
     reason: str | None = None,
     advice: str = "",
@@ -56,7 +56,7 @@ def trial_note(
 
     `values` are the searched parameters by dotted path, `value` the objective `metric` as it
     stands, `of` the trial whose configuration this one repeats on another seed, `meaning` what
-    its symptom is in words, `reason` the numbers behind it, `advice` what the literature suggests,
+    its cause is in words, `reason` the numbers behind it, `advice` what the literature suggests,
     `seen` the symptoms that did not end it, `page` the address of its page.
     """
     outcome = f"**Trial {number:05d}** of the sweep `{sweep}` {_OUTCOME[state]}"
@@ -67,8 +67,8 @@ def trial_note(
     lines = [f"{outcome}."]
     if of is not None:
         lines.append(f"It repeats the configuration of trial {of:05d} on another seed.")
-    if symptom:
-        lines.append(f"Cause: **{symptom}**." + (f" {meaning}" if meaning else ""))
+    if cause:
+        lines.append(f"Cause: **{cause}**." + (f" {meaning}" if meaning else ""))
     if reason:
         lines.append(reason)
     if advice:

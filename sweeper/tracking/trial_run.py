@@ -72,7 +72,7 @@ def tags_of(trial: Trial, sweep: Sweep, config: Mapping[str, Any]) -> dict[str, 
 
 def end_tags_of(trial: Trial) -> dict[str, Any]:
     """What the run of a trial that has ended is found by besides; None where it does not apply."""
-    return {"sweeper.symptom": trial.symptom, "sweeper.took_over": trial.took_over or None}
+    return {"sweeper.symptom": trial.cause, "sweeper.took_over": trial.took_over or None}
 
 
 def _drawn(values: Mapping[str, Any]) -> list[str]:

@@ -118,7 +118,7 @@ def test_a_scheduler_stops_nothing_in_its_grace_and_says_why_it_stops(scheduler,
     for one in race(sweep(scheduler), folders("race")):
         if one.state == "pruned":
             assert one.steps >= GRACE
-            assert one.symptom == "scheduler"
+            assert one.cause == "scheduler"
             assert f"step {one.steps}" in one.reason
             assert one.objective is None
 

@@ -108,7 +108,7 @@ def test_each_trial_is_told_as_what_it_was_and_read_back_so(place: Place) -> Non
     records = ledger.trials()
     assert [one.number for one in records] == [0, 1, 2]
     assert [one.state for one in records] == ["completed", "pruned", "failed"]
-    assert [one.symptom for one in records] == [None, "scheduler", "error"]
+    assert [one.cause for one in records] == [None, "scheduler", "error"]
     rate = records[0].values[X.path]
     assert records[0].objective == (rate * 20,)
     assert records[0].curve("fid") == {10: rate * 10, 20: rate * 20}
@@ -158,7 +158,7 @@ def test_the_first_end_of_a_trial_stands(place: Place) -> None:
     ledger.complete(number, [1.0])
     assert not ledger.report(number, measured(20, 1.0))
     [record] = place.open(SWEEP).trials()
-    assert (record.state, record.symptom, record.evaluations) == ("failed", "divergence", ())
+    assert (record.state, record.cause, record.evaluations) == ("failed", "divergence", ())
 
 
 @pytest.mark.parametrize("every", EVERY)

@@ -220,10 +220,10 @@ def ended(swept: SweepResult, cause: Cause) -> Trial:
 
 
 def test_the_study_has_the_state_and_the_name_of_each_cause(ended: Trial, cause: Cause) -> None:
-    assert (ended.state, ended.symptom) == (cause.ends_as, cause.name)
+    assert (ended.state, ended.cause) == (cause.ends_as, cause.name)
     assert ended.objective is None
     assert ended.reason
-    assert to_blame(ended.state, ended.symptom) == cause.blames
+    assert to_blame(ended.state, ended.cause) == cause.blames
 
 
 def test_mlflow_has_the_same_state_name_and_words(ended: Trial, cause: Cause, home: Home) -> None:

@@ -45,7 +45,7 @@ def decided(result: SweepResult) -> list[tuple[Any, ...]]:
     """What is known of each trial, and what was made of it."""
     return [
         (
-            *(trial.number, trial.role, trial.of, trial.state, trial.symptom, trial.objective),
+            *(trial.number, trial.role, trial.of, trial.state, trial.cause, trial.objective),
             [(one.step, comparable(one.metrics)) for one in trial.evaluations],
         )
         for trial in result.trials

@@ -55,7 +55,7 @@ def searched() -> tuple[Sweep, list[Trial]]:
         )
         for number, values in enumerate([(30.0,), (25.0,), (20.0,)])
     ]
-    collapsed = {"steps": 250, "state": "pruned", "symptom": "mode_collapse"}
+    collapsed = {"steps": 250, "state": "pruned", "cause": "mode_collapse"}
     trials.append(trial(3, protocol=MEASURED, config={"seed": 3, "width": 3}, **collapsed))
     for seed in range(3):
         trials.append(fresh(4 + 2 * seed, 2, 1000 + seed, 21.0 + seed))
@@ -323,9 +323,7 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     first = trials[0].evaluations[0]
     seen = replace(first, symptoms=(Symptom("mode_collapse", first.step, {}, "", "alike"),))
     begun = replace(trials[0], state="running", attempts=1, evaluations=(seen,), ended=None)
-    lost = replace(
-        trials[1], state="failed", symptom="worker_died", reason="it died", objective=None
-    )
+    lost = replace(trials[1], state="failed", cause="worker_died", reason="it died", objective=None)
     recorded = Recorded(tmp_path / "home", uri, spec, [begun, lost, trials[2]])
     keep_spec(spec, recorded.folder, None)
     [done] = [run for run in find_runs(uri, spec.name) if run["tags"]["sweeper.trial"] == "00002"]

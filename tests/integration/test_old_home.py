@@ -58,7 +58,7 @@ def told(trial: Trial) -> dict[str, Any]:
         "values": trial.values,
         "objective": trial.objective and trial.objective[0],
         "fid": {str(step): value for step, value in trial.curve("fid").items()},
-        "symptom": trial.symptom,
+        "symptom": trial.cause,
         "final": None if trial.final is None else trial.final.metrics,
     }
 

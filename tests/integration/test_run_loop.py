@@ -135,18 +135,18 @@ def test_a_trial_that_is_given_no_gpu_sees_none(home):
 def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(home):
     outcome, events = go(sweep(seeds=Seeds(confirm_top=2, replicates=2)), home)
     assert (outcome.state, outcome.exit_code) == ("finished", 0)
-    assert [one.number for one in outcome.records] == list(range(10))
-    assert [one.role for one in outcome.records] == ["search"] * 6 + ["replicate"] * 4
-    assert all(one.state == "completed" for one in outcome.records)
-    ranked = sorted(outcome.records[:6], key=lambda one: one.objective)
-    assert outcome.best == ranked[0]
-    assert {one.of for one in outcome.records[6:]} == {one.number for one in ranked[:2]}
+    assert [one.number for one in outcome.trials] == list(range(10))
+    assert [one.role for one in outcome.trials] == ["search"] * 6 + ["replicate"] * 4
+    assert all(one.state == "completed" for one in outcome.trials)
+    ranked = sorted(outcome.trials[:6], key=lambda one: one.objective)
+    assert outcome.standings.best.trial == ranked[0]
+    assert {one.of for one in outcome.trials[6:]} == {one.number for one in ranked[:2]}
     assert steps_heard(events) == {number: [1, 2, 3, 4] for number in range(10)}
     started = [event.number for event in events if isinstance(event, TrialStarted)]
     ended = [event.number for event in events if isinstance(event, TrialEnded)]
     assert sorted(started) == sorted(ended) == list(range(10))
     again, events = go(sweep(seeds=Seeds(confirm_top=2, replicates=2)), home)
-    assert essence(again.records) == essence(outcome.records)
+    assert essence(again.trials) == essence(outcome.trials)
     assert steps_heard(events) == {}
 
 
@@ -191,28 +191,28 @@ def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_inter
         states.append(outcome.state)
         assert len(states) < 5
     assert states.count("interrupted") == 2
-    assert essence(outcome.records) == essence(straight.records)
+    assert essence(outcome.trials) == essence(straight.trials)
     if scheduler == "asha":
-        assert {one.state for one in straight.records} == {"completed", "pruned"}
+        assert {one.state for one in straight.trials} == {"completed", "pruned"}
         folders = [Home(tmp_path / "straight").sweep("probe").trial(number) for number in range(11)]
         assert all((one / "abandoned").exists() for one in folders)  # before the worker's next
         return
-    assert {one.state for one in straight.records} == {"completed"}
-    heirs = [one for one in straight.records if one.donors]
+    assert {one.state for one in straight.trials} == {"completed"}
+    heirs = [one for one in straight.trials if one.donors]
     assert heirs
     for one in heirs:
         folder = stopped.sweep("probe").trial(one.number)
         assert (folder / "taken_over").exists()
         assert [found.step for found in one.evaluations] == [1, 2, 3, 4]
-        donor = straight.records[one.donors[0][1]]
-        assert donor.objective[0] < max(other.objective[0] for other in straight.records)
+        donor = straight.trials[one.donors[0][1]]
+        assert donor.objective[0] < max(other.objective[0] for other in straight.trials)
 
 
 def test_a_raised_limit_extends_the_sweep(home):
     first, _ = go(sweep(trials=3, parallel=1), home)
     longer, _ = go(sweep(trials=7, parallel=1), home)
-    assert essence(longer.records)[:3] == essence(first.records)
-    assert len(longer.records) == 7
+    assert essence(longer.trials)[:3] == essence(first.trials)
+    assert len(longer.trials) == 7
     with pytest.raises(SpecConflict, match="parameters"):
         go(sweep(X, trials=7), home)
 
@@ -222,8 +222,8 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
     outcome, events = go(spec, home)
     assert (outcome.state, outcome.exit_code) == ("incomplete", 1)
-    found = {one.values["trouble"]: one for one in outcome.records}
-    ended = {kind: (one.state, one.symptom) for kind, one in found.items()}
+    found = {one.values["trouble"]: one for one in outcome.trials}
+    ended = {kind: (one.state, one.cause) for kind, one in found.items()}
     assert ended == {
         "none": ("completed", None),
         "raise": ("failed", "error"),
@@ -268,13 +268,11 @@ def test_a_trial_goes_on_alone_or_elsewhere_from_where_it_was(home):
     spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
     outcome, events = go(spec, home)
     assert outcome.state == "finished"
-    straight, *disturbed = (one.curve("fid") for one in outcome.records)
+    straight, *disturbed = (one.curve("fid") for one in outcome.trials)
     assert disturbed == [straight] * 2
-    found = {one.values["trouble"]: one for one in outcome.records}
+    found = {one.values["trouble"]: one for one in outcome.trials}
     ended = [one for one in events if isinstance(one, TrialEnded) and one.trial is None]
-    assert {
-        one.number: (one.state, one.symptom) for one in ended if one.state != "interrupted"
-    } == {
+    assert {one.number: (one.state, one.cause) for one in ended if one.state != "interrupted"} == {
         found["memory once"].number: ("retrying", "out_of_memory"),
         found["leave once"].number: ("moved", None),
     }
@@ -292,11 +290,11 @@ def test_a_gpu_that_is_wrong_is_guarded_and_no_trial_is_lost_by_it(home, monkeyp
     spec = sweep(X, trials=5, base=base, resources=Resources(cpu=1, gpu=1))
     outcome, events = go(spec, home)
     assert outcome.state == "finished"
-    assert [one.state for one in outcome.records] == ["completed"] * 5
-    [note] = [note for one in outcome.records for note in one.notes]
+    assert [one.state for one in outcome.trials] == ["completed"] * 5
+    [note] = [note for one in outcome.trials for note in one.notes]
     assert f"GPU 0 of {platform.node()} is avoided from now on" in note
     retries = [one for one in events if isinstance(one, TrialEnded) and one.state == "retrying"]
-    assert {one.symptom for one in retries} == {"device_fault"}
+    assert {one.cause for one in retries} == {"device_fault"}
     assert len(retries) == 2  # of one trial, until the guard had it
     deadline = time.monotonic() + 60
     while ray.available_resources().get("GPU") != 2:  # until the guard has given it back
@@ -312,8 +310,8 @@ def test_a_trial_that_hangs_is_ended_tried_once_more_and_given_up(home):
         limits={"trial_silence": 2.0},
     )
     outcome, events = go(spec, home)
-    hung, other = outcome.records
-    assert (hung.state, hung.symptom, hung.attempts, other.state) == (
+    hung, other = outcome.trials
+    assert (hung.state, hung.cause, hung.attempts, other.state) == (
         *("failed", "no_progress", 2),
         "completed",
     )
@@ -328,7 +326,7 @@ def test_the_sweep_stops_when_too_many_trials_have_failed_and_says_so(home):
     outcome, _ = go(spec, home)
     assert (outcome.state, outcome.exit_code) == ("failed", 1)
     assert "3 trials have failed, and limits.failed is 3; none of" in outcome.message
-    assert 3 <= sum(one.state == "failed" for one in outcome.records) <= 4
+    assert 3 <= sum(one.state == "failed" for one in outcome.trials) <= 4
     again, events = go(spec, home)
     assert again.state == "failed"
     assert steps_heard(events) == {}
@@ -347,10 +345,10 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home)
     outcome, _ = go(spec, home, interrupt)
     assert (outcome.state, outcome.exit_code) == ("interrupted", 130)
     assert "run the sweep again" in outcome.message
-    assert {one.state for one in outcome.records} <= {"running", "waiting"}
+    assert {one.state for one in outcome.trials} <= {"running", "waiting"}
     outcome, events = go(spec, home)
     assert outcome.state == "finished"
-    assert [one.steps for one in outcome.records] == [6] * 4
+    assert [one.steps for one in outcome.trials] == [6] * 4
     resumed = [one for one in events if isinstance(one, TrialStarted) and one.resumed]
     assert resumed
     for one in resumed:
@@ -361,7 +359,7 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home)
 def test_what_no_trial_can_do_without_starts_none(home):
     spec = sweep(Parameter("x", Values((0.0, 1.0))), base={"trouble": "no data"})
     outcome, _ = go(spec, home)
-    assert (outcome.state, outcome.exit_code, outcome.records) == ("failed", 1, ())
+    assert (outcome.state, outcome.exit_code, outcome.trials) == ("failed", 1, ())
     assert "no trial was started" in outcome.message
     assert "there are no pictures" in outcome.message
 
@@ -380,7 +378,7 @@ def test_a_worker_that_has_lost_its_trial_to_another_writes_nothing_and_leaves(h
 
     outcome, events = go(spec, home, take_back)
     assert lost[0] == lost[1]
-    assert [one.state for one in outcome.records] == ["completed"]
+    assert [one.state for one in outcome.trials] == ["completed"]
     assert steps_heard(events) == {0: [1, 2, 3, 4]}
 
 
@@ -401,8 +399,8 @@ def test_a_second_interrupt_and_a_cancel_end_at_once(home, twice):
 
     outcome, _ = go(spec, home, end)
     assert outcome.state == ("interrupted" if twice else "cancelled")
-    assert all(one.steps < 20 for one in outcome.records)
-    assert not any(one.over for one in outcome.records)
+    assert all(one.steps < 20 for one in outcome.trials)
+    assert not any(one.over for one in outcome.trials)
 
 
 def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
@@ -424,8 +422,8 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
     phases = [event.phase for event in events if isinstance(event, PhaseChanged)]
     assert phases[:4] == ["rehearsing", "searching", "paused", "searching"]
     assert outcome.state == "stopped"
-    assert 5 <= len(outcome.records) < 12
-    assert all(one.state == "completed" for one in outcome.records)
+    assert 5 <= len(outcome.trials) < 12
+    assert all(one.state == "completed" for one in outcome.trials)
     assert go(spec, home)[0].state == "finished"
 
 
@@ -440,7 +438,7 @@ def test_a_trial_for_which_ray_has_no_place_keeps_no_sweep_from_its_end(home):
 
     outcome, events = go(sweep(base={"seconds": 0.2}, trials=4), home, stop)
     assert outcome.state == "stopped"
-    assert [(one.number, one.state) for one in outcome.records] == [
+    assert [(one.number, one.state) for one in outcome.trials] == [
         (0, "completed"),
         (1, "waiting"),
     ]
@@ -483,7 +481,7 @@ def test_a_sweep_obeys_its_lease_and_gives_back_what_it_may_not_use(home):
     outcome = run(spec, home, factory=fake, record=False, steering=lease)
     assert outcome.state == "finished"
     assert lease.stage == 3
-    for record in outcome.records:
+    for record in outcome.trials:
         assert record.state == "completed"
         trained = (home.sweep("probe").trial(record.number) / "trained").read_text().split()
         assert trained == [str(step) for step in range(1, 9)]
@@ -535,16 +533,16 @@ def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home, monkey
     assert outcome.state == "stopped"
     assert "limits.hours" in outcome.message
     begun = {event.number for event in events if isinstance(event, TrialStarted)}
-    completed = {one.number for one in outcome.records if one.state == "completed"}
+    completed = {one.number for one in outcome.trials if one.state == "completed"}
     assert completed == begun  # what has no worker yet, where those start slowly, is taken back
-    assert {one.state for one in outcome.records} <= {"completed", "waiting"}, outcome.records
+    assert {one.state for one in outcome.trials} <= {"completed", "waiting"}, outcome.trials
     assert 3 <= len(completed) <= 5  # the third, and what was at work when it ended
     assert go(spec, home)[0].state == "stopped"
 
 
 def test_a_worker_that_grows_makes_way_for_a_new_one_and_no_trial_notices(home):
     outcome, events = go(sweep(base={"trouble": "leak", "steps": 1}, trials=10, parallel=1), home)
-    assert {(one.state, one.attempts) for one in outcome.records} == {("completed", 1)}
+    assert {(one.state, one.attempts) for one in outcome.trials} == {("completed", 1)}
     assert len([event for event in events if isinstance(event, TrialStarted)]) == 10
     processes = {file.name for file in home.sweep("probe").trials.glob("*/process *")}
     assert 3 <= len(processes) <= 6
@@ -570,9 +568,9 @@ def test_a_machine_that_loses_sight_of_the_folder_ends_the_sweep_and_no_trial(ho
     outcome, _ = go(sweep(trials=4, parallel=1), home, hide)
     assert outcome.state == "failed"
     assert "does not see" in outcome.message
-    assert [one.state for one in outcome.records] == ["completed", "running"]
+    assert [one.state for one in outcome.trials] == ["completed", "running"]
     again, _ = go(sweep(trials=4, parallel=1), home)
-    assert [one.state for one in again.records] == ["completed"] * 4
+    assert [one.state for one in again.trials] == ["completed"] * 4
 
 
 def test_a_sampler_that_raises_ends_the_run_in_a_sentence_and_the_next_goes_on(home: Home) -> None:

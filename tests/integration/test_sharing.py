@@ -65,7 +65,7 @@ class Watched:
         self.at_once: list[set[int]] = []
         outcome = run(spec, home, events=self._hear, factory=fake, record=False, report=False)
         assert outcome.state == "finished"
-        self.trials = outcome.records
+        self.trials = outcome.trials
         assert all(trial.state == "completed" for trial in self.trials)
 
     def _hear(self, event: Event) -> None:

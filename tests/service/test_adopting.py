@@ -6,12 +6,12 @@ import json
 
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import Ledger
-from sweeper.search.unscored import GENERATOR
 from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.state import accounts
 from sweeper.sweepfile import load_sweep
 from sweeper.trial import Evaluation
 from tests.service.conftest import SMALL, Lab
+from trials.state.names import GENERATOR
 
 
 def run_in_home(lab: Lab, name: str, trials: int) -> SweepFolder:

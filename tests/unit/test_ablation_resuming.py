@@ -120,7 +120,7 @@ def test_a_cell_whose_worker_always_dies_is_left_to_the_next_run(tmp_path):
 
     for _ in (1, 2):
         records = play(tmp_path, spec=alone, answer=die).trials()
-        lost = [one for one in records if one.symptom == "worker_died"]
+        lost = [one for one in records if one.cause == "worker_died"]
         assert {(one.cell, one.config["seed"]) for one in lost} == {("without label_smoothing", 1)}
         assert (len(lost), len(records)) == (1, RUNS)
     straight = tables(tmp_path / "b", play(tmp_path / "b"))

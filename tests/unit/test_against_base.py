@@ -37,7 +37,7 @@ def raced(*groups, goals=(), of=(0, 1), seeds=TOP, search=(40.0, 10.0)):
         for seed, value in enumerate(values, 1000):
             given = [] if value is None else np.atleast_1d(value)
             run = replicate(len(records), number, seed, *map(float, given))
-            failed = {} if len(given) else {"state": "failed", "symptom": "divergence"}
+            failed = {} if len(given) else {"state": "failed", "cause": "divergence"}
             records.append(replace(run, **failed))
     return standings_of(spec, records)
 

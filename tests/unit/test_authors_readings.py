@@ -23,7 +23,7 @@ from trials.presets import merge
 from trials.toolkit.weights import weight_matrices
 from trials.toolkit.zero_centred import penalty
 from trials.tricks.adaptive_augment import AdaptiveAugment
-from trials.tricks.feature_matching import Watcher
+from trials.tricks.feature_matching import ActivationTap
 from trials.tricks.latent_consistency import unlikeness
 
 
@@ -266,8 +266,8 @@ def test_feature_matching_compares_the_maps_that_it_is_told_to(tmp_path: Path) -
     training = trained(mapping, tmp_path, 0)
     seen: list[torch.Tensor] = []
     game = training.game
-    watcher = next(m for m in game.discriminator.modules() if isinstance(m, Watcher))
-    watcher.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
+    tap = next(m for m in game.discriminator.modules() if isinstance(m, ActivationTap))
+    tap.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
     training.loop.discriminator_step(probing=False)
     seen.clear()
     training.loop.generator_step(probing=False)
@@ -276,7 +276,7 @@ def test_feature_matching_compares_the_maps_that_it_is_told_to(tmp_path: Path) -
     expected = (real.mean(0) - fake.mean(0)).square().sum()
     terms = training.loop.probe.take()
     assert terms["loss/generator/feature_matching"] == pytest.approx(float(expected), rel=1e-5)
-    assert watcher.seen == []
+    assert tap.seen == []
     wrong = merge(SMALL, {"tricks": {"feature_matching": {"layer": 16}}})
     assert [problem.path for problem in problems_of(wrong)] == ["tricks.feature_matching.layer"]
 

@@ -16,9 +16,10 @@ from sweeper.causes import cause
 from sweeper.scheduling.working.failures import explain
 from sweeper.testing.small import comparable, small_config
 from trials.errors import CheckpointError
-from trials.evaluation.export import FILE, load_generator, saved_header
+from trials.evaluation.export import load_generator, saved_header
 from trials.evaluation.final_score import final_score
 from trials.state.checkpoint import DamagedError, load, previous, recover, save
+from trials.state.names import GENERATOR
 from trials.trainer import Training, train
 
 CPU = torch.device("cpu")
@@ -160,7 +161,7 @@ def test_a_checkpoint_that_cannot_be_gone_on_with_does_not_blame_the_configurati
     save(training.checkpoint_file, training.config.fingerprint(), state)
     with pytest.raises(CheckpointError, match="does not fit this configuration") as raised:
         training.restore()
-    assert not cause(explain(raised.value, tmp_path).symptom).blames
+    assert not cause(explain(raised.value, tmp_path).cause).blames
 
 
 def test_train_tells_of_a_damaged_checkpoint(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
 @every_damage
 def test_a_damaged_generator_is_refused(damage: Any, tmp_path: Path) -> None:
     train(small_config(steps=1), folder=tmp_path)
-    damage(tmp_path / FILE)
+    damage(tmp_path / GENERATOR)
     for read in (saved_header, load_generator):
         with pytest.raises(CheckpointError, match=r"generator.safetensors: .*is damaged"):
             read(tmp_path)
@@ -206,7 +207,7 @@ def test_a_damaged_generator_is_refused(damage: Any, tmp_path: Path) -> None:
 
 def test_no_bit_of_a_saved_generator_can_change_unseen(tmp_path: Path) -> None:
     train(small_config(steps=1), folder=tmp_path)
-    file = tmp_path / FILE
+    file = tmp_path / GENERATOR
     whole = file.read_bytes()
     for place in range(0, len(whole), len(whole) // 60):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
@@ -219,7 +220,7 @@ def test_a_generator_that_was_saved_without_a_checksum_is_read(tmp_path: Path) -
     from safetensors.torch import load_file, save_file
 
     train(small_config(steps=1), folder=tmp_path)
-    file = tmp_path / FILE
+    file = tmp_path / GENERATOR
     with safe_open(file, framework="pt") as reader:
         header = reader.metadata()["generator"]
     save_file(load_file(file), file, metadata={"generator": header})
@@ -230,6 +231,6 @@ def test_a_generator_that_was_saved_without_a_checksum_is_read(tmp_path: Path) -
 def test_weights_from_elsewhere_are_no_saved_generator(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file({"weight": torch.zeros(2)}, tmp_path / FILE)
+    save_file({"weight": torch.zeros(2)}, tmp_path / GENERATOR)
     with pytest.raises(CheckpointError, match="not a generator that a trial saved"):
         load_generator(tmp_path)

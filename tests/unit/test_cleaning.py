@@ -11,7 +11,6 @@ import pytest
 from sweeper import cleaning
 from sweeper.cli.main import run
 from sweeper.disk import disk_of
-from sweeper.retention import CHECKPOINT
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.sections import Keep
 from sweeper.tracking import Outbox
@@ -19,6 +18,7 @@ from sweeper.tracking.left import Left
 from sweeper.wording import in_bytes
 from tests.driven import SWEEP
 from tests.unit.test_keep import GENERATOR, Heavy, told_of
+from trials.state.names import CHECKPOINT
 
 ALL = Keep(checkpoints="all", generators="all")
 

@@ -338,7 +338,7 @@ def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
         (["validate", "/nowhere.yaml"], "cannot be read"),
         (["run", "/nowhere.yaml"], "cannot be read"),
         (["run", "/nowhere.yaml", "error"], "cannot be read"),
-        (["run", "begun/spec.json", "error"], "symptoms need --retry-failed"),
+        (["run", "begun/spec.json", "error"], "causes need --retry-failed"),
         (["run", "begun/spec.json", "--retry-failed", "eror"], "did you mean 'error'"),
         (
             ["run", "begun/spec.json", "--retry-failed", "divergence"],

@@ -263,7 +263,7 @@ def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
         before = len(journal.read_bytes().splitlines())
         stage.conductor.heard(work.number, Report(evaluations=(evaluation,)))
     straight = Stage(tmp_path, spec).ledger.trials()
-    assert straight[1].donors or straight[1].symptom == "scheduler"
+    assert straight[1].donors or straight[1].cause == "scheduler"
     lines = journal.read_bytes().splitlines(keepends=True)
     assert len(lines) > before + 2
     for cut in range(before + 1, len(lines)):
@@ -519,7 +519,7 @@ def test_a_trial_that_dies_again_after_a_clean_rehearsal_is_given_up_till_the_ne
     stage = Stage(tmp_path, ALONE)
     stage.die(4)
     [given_up] = stage.ledger.trials()
-    assert (given_up.symptom, given_up.attempts) == ("worker_died", 4)
+    assert (given_up.cause, given_up.attempts) == ("worker_died", 4)
     assert given_up.reason.startswith("4 workers died under it after step 0")
     for _ in range(5):
         stage.train()

@@ -63,7 +63,7 @@ def driven(folder: Path, parallel: int = 2, **nodes: str) -> Driven:
 def test_what_cuda_says_tells_a_broken_device_from_a_broken_training(
     raised: str, symptom: str, tmp_path: Path
 ) -> None:
-    assert explain(RuntimeError(raised), tmp_path).symptom == symptom
+    assert explain(RuntimeError(raised), tmp_path).cause == symptom
 
 
 def test_a_worker_whose_gpu_is_gone_says_so_and_does_not_train_on_the_cpu(
@@ -76,7 +76,7 @@ def test_a_worker_whose_gpu_is_gone_says_so_and_does_not_train_on_the_cpu(
     require_gpu(("3",), "cpu")
     with pytest.raises(RuntimeError, match="number 3") as gone:
         require_gpu(("3",), "auto")
-    assert explain(gone.value, tmp_path).symptom == "device_fault"
+    assert explain(gone.value, tmp_path).cause == "device_fault"
 
 
 def test_a_trial_whose_device_breaks_is_tried_elsewhere_from_its_checkpoint(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_what_fails_on_two_devices_or_where_others_get_on_is_the_trials_own_erro
         sweep.report(1)
     sweep.fail(0, "device_fault", ASSERT)
     failed = sweep.ledger.trial(0)
-    assert (failed.state, failed.symptom, failed.reason) == ("failed", "error", ASSERT)
+    assert (failed.state, failed.cause, failed.reason) == ("failed", "error", ASSERT)
 
 
 def test_a_place_that_nobody_knows_yet_blames_neither_trial_nor_device(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_what_hardware_alone_brings_about_is_never_the_trials_fault_and_tries_ha
         sweep.places[0] = place
         sweep.hand_out()
     failed = sweep.ledger.trial(0)
-    assert (failed.state, failed.symptom) == ("failed", "device_fault")
+    assert (failed.state, failed.cause) == ("failed", "device_fault")
     assert failed.reason == f"GPU 0 of here: {ECC}"
     assert failed.attempts == 3
     again = driven(tmp_path)

@@ -35,7 +35,7 @@ from sweeper.scheduling.working.messages import Report
 from sweeper.scheduling.working.trainable import Worker
 from sweeper.testing.small import comparable, small_config, tensors_of
 from tests.driven import HERE, Driven
-from trials.errors import Left
+from trials.errors import Preempted
 from trials.trainer import Training
 
 # Who gives notices ---------------------------------------------------------------------------
@@ -251,10 +251,10 @@ def test_a_training_that_leaves_goes_on_from_that_very_step_bit_for_bit(
     whole = Training(config, tmp_path / "whole")
     expected = [whole.advance(), whole.advance()]
     left = Training(config, tmp_path / "moved")
-    left.leaves = lambda: left.step == at
+    left.should_stop = lambda: left.step == at
     for _ in range(at // config.evaluation.every):
         left.advance()
-    with pytest.raises(Left, match=f"left at step {at}"):
+    with pytest.raises(Preempted, match=f"left at step {at}"):
         left.advance()
     moved = Training(config, tmp_path / "moved")
     assert moved.restore()

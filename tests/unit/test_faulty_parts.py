@@ -334,7 +334,7 @@ def test_a_part_that_ends_the_process_fails_its_trial_and_a_signal_ends_the_work
     worker._advance = lambda place: Mine.left(0.5, 0.0)
     failure = Report.read(worker.step()[trainable.REPORT]).failure
     assert failure is not None
-    assert failure.symptom == "error"
+    assert failure.cause == "error"
     assert failure.reason.startswith(f"SystemExit: 3, in Mine.factor of {origin_of(Mine)} (")
     worker._departure.ends_process = True  # while the part was at work
     with pytest.raises(SystemExit):

@@ -20,7 +20,6 @@ from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
-from sweeper.search.unscored import GENERATOR
 from sweeper.standings import standings_of
 from sweeper.standings.kept import to_be_scored
 from sweeper.standings.usage import Usage
@@ -31,6 +30,7 @@ from sweeper.testing.small import small_config
 from sweeper.trial import Evaluation, FinalScore
 from tests.unit import report_sweeps
 from trials.evaluation.final_score import final_score
+from trials.state.names import GENERATOR
 from trials.trainer import Training, train
 
 SCORE = FinalScore(4, {"fid_5k": 2.5}, {"fake_count": "5000"})

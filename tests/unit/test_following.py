@@ -170,7 +170,7 @@ def _trial(draw: Callable[..., Any], number: int, role: Any, of: int | None) -> 
         config={"steps": 4, "x": x, "seed": seed},
         objective=(value, value) if state == "completed" else None,
         evaluations=(Evaluation(1, 5.0 * value, {"fid": value, "kid": value}, protocol),),
-        symptom=None if state == "completed" else draw(st.sampled_from(("error", "worker_died"))),
+        cause=None if state == "completed" else draw(st.sampled_from(("error", "worker_died"))),
         started=0.0,
         attempts=1,
     )

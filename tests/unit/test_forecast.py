@@ -66,7 +66,7 @@ def test_trials_that_share_machines_count_with_their_shares_and_as_many_as_fit()
 
 
 def test_early_stopping_is_in_it_and_so_is_what_runs_now() -> None:
-    early = [trial(n, 20, state="pruned", symptom="scheduler", objective=None) for n in range(3)]
+    early = [trial(n, 20, state="pruned", cause="scheduler", objective=None) for n in range(3)]
     found = forecast(trial(3), *early)
     mean = (100 + 3 * 20) / 4 * 36
     assert found.seconds.expected == pytest.approx(6 * mean)

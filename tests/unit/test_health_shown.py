@@ -42,7 +42,7 @@ STOPPED = TrialEnded(
     "mode_collapse",
     REASON,
     1.0,
-    Trial(3, "pruned", evaluations=(SEEN.evaluation,), symptom="mode_collapse", reason=REASON),
+    Trial(3, "pruned", evaluations=(SEEN.evaluation,), cause="mode_collapse", reason=REASON),
 )
 
 
@@ -132,12 +132,12 @@ def test_steps_are_saved_of_trainings_of_the_default_length_too(tmp_path: Path) 
         "pruned",
         config={"data": "digits"},
         evaluations=(SEEN.evaluation,),
-        symptom="mode_collapse",
+        cause="mode_collapse",
     )
     default = default_at({"data": "digits"}, "steps")
     spec = Sweep(name="probe", base={"data": "digits"}, parameters=())
     (stop,) = standings_of(spec, [stopped]).stops
-    assert (stop.symptom, stop.steps) == ("mode_collapse", default - 400)
+    assert (stop.cause, stop.steps) == ("mode_collapse", default - 400)
 
 
 def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(

@@ -12,7 +12,7 @@ import pytest
 
 from sweeper import retention
 from sweeper.causes import DIVERGENCE, ERROR, SCHEDULER, STOPPED_BY_HAND
-from sweeper.retention import CHECKPOINT, NOTE, going, notes, told
+from sweeper.retention import NOTE, going, notes, told
 from sweeper.scheduling.conducting.steering import Order
 from sweeper.search.samplers.random import Random
 from sweeper.standings.kept import Kept
@@ -23,6 +23,7 @@ from sweeper.tracking.runs import find_runs
 from sweeper.trial import Evaluation, Trial
 from tests.driven import Driven
 from tests.recorded import artifact_names
+from trials.state.names import CHECKPOINT
 
 GENERATOR = "generator.safetensors"
 BEFORE = f"previous_{CHECKPOINT}"
@@ -198,7 +199,7 @@ def trial_in(folder: Path, number: int, **changes: Any) -> Trial:
 def test_what_may_still_go_on_keeps_everything(
     state: str, symptom: str | None, stays: bool, tmp_path: Path
 ) -> None:
-    trial = trial_in(tmp_path, 1, state=state, symptom=symptom)
+    trial = trial_in(tmp_path, 1, state=state, cause=symptom)
     keep = Keep(checkpoints="unfinished", generators="none", samples="last")
     files = going(tmp_path, trial, Kept(frozenset(), frozenset()), keep)
     names = {"samples/1.png", "samples/2.png", CHECKPOINT, BEFORE, GENERATOR}

@@ -14,7 +14,7 @@ from sweeper.errors import SpecError
 from sweeper.sweepfile import parse_sweep
 from sweeper.testing.small import comparable, differ, small_config, tensors_of
 from trials.config import TrialConfig, problems_of
-from trials.errors import Left
+from trials.errors import Preempted
 from trials.evaluation.export import load_generator, saved_header
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation
@@ -175,9 +175,9 @@ def test_a_training_that_leaves_between_evaluations_goes_on_the_same(
     without: Training, tmp_path: Path
 ) -> None:
     leaving = Training(config(1), tmp_path)
-    leaving.leaves = lambda: leaving.step >= 5
+    leaving.should_stop = lambda: leaving.step >= 5
     said = [leaving.advance(), leaving.advance()]
-    with pytest.raises(Left):
+    with pytest.raises(Preempted):
         leaving.advance()
     again = Training(config(1), tmp_path)
     assert again.restore()

@@ -39,7 +39,7 @@ def test_a_trial_that_is_stopped_has_ended_at_once_and_its_worker_leaves_at_its_
         "trial 00000 is stopped; its worker stops at the next evaluation"
     )
     trial = sweep.ledger.trial(0)
-    assert (trial.state, trial.symptom, trial.objective) == ("pruned", STOPPED_BY_HAND, None)
+    assert (trial.state, trial.cause, trial.objective) == ("pruned", STOPPED_BY_HAND, None)
     assert trial.reason == "stopped by anna: its samples are noise"
     sweep.hand_out()
     assert sorted(sweep.at_work) == [0, 1]  # nobody has its place before
@@ -52,7 +52,7 @@ def test_a_trial_that_is_stopped_has_ended_at_once_and_its_worker_leaves_at_its_
     assert progress_of(standings).state == "finished"
     assert [one.state for one in standings.trials] == ["pruned"] + 3 * ["completed"]
     [told] = standings.stops
-    assert (told.symptom, told.saves) == (STOPPED_BY_HAND, False)
+    assert (told.cause, told.saves) == (STOPPED_BY_HAND, False)
 
 
 def test_a_trial_that_waits_can_be_stopped_too(tmp_path: Path) -> None:

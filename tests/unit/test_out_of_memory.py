@@ -57,7 +57,7 @@ def test_out_of_memory_again_it_has_failed_and_says_where_it_was_alone(tmp_path:
         sweep.fail(0, "out_of_memory", REASON)
         sweep.hand_out()
     failed = sweep.ledger.trial(0)
-    assert (failed.state, failed.symptom, failed.attempts) == ("failed", "out_of_memory", 2)
+    assert (failed.state, failed.cause, failed.attempts) == ("failed", "out_of_memory", 2)
     assert failed.reason == f"out of memory again, alone on GPU 0 of {HERE.machine}: {REASON}"
     assert list(sweep.at_work) == [1]
     assert not sweep.at_work[1].alone

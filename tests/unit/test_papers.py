@@ -94,7 +94,7 @@ def test_a_cell_counts_runs_stopped_for_their_health_and_none_lost_with_a_worker
             number,
             *([value] if value else []),
             cell="none",
-            symptom=symptom,
+            cause=symptom,
             state="completed" if value else "pruned" if "mode" in str(symptom) else "failed",
         )
         for number, (symptom, value) in enumerate(ends)

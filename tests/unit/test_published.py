@@ -46,7 +46,6 @@ from sweeper.scheduling.working.workplace import workplace_for
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
-from sweeper.search.unscored import GENERATOR
 from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
@@ -55,6 +54,7 @@ from sweeper.tracking import Outbox
 from sweeper.tracking.copies import copies_in
 from tests.fakes import FakeTraining
 from trials.errors import TakenOver
+from trials.state.names import GENERATOR
 
 SWEEP = Sweep(
     name="probe",
@@ -418,7 +418,7 @@ def test_a_store_that_stays_away_ends_the_attempt_and_no_trial(tmp_path: Path) -
         worker = PlayedWorker(work)
         stage.conductor.heard(work.number, worker.step())
         failure = explain(BucketAway("cannot write in memory://bucket"), worker.place.folder)
-        assert failure.symptom == BUCKET_AWAY
+        assert failure.cause == BUCKET_AWAY
         assert stage.conductor.heard(work.number, Report(finished=True, failure=failure))
         trial = stage.ledger.trial(work.number)
         assert (trial.state, trial.over) == ("running", False)

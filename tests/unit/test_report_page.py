@@ -73,10 +73,10 @@ def finished():
     records = [
         trial(0, 40.0),
         trial(1, 20.0),
-        trial(2, 25.0, state="pruned", objective=None, symptom="scheduler", steps=500),
-        trial(3, 90.0, state="failed", objective=None, symptom="mode_collapse", steps=750),
+        trial(2, 25.0, state="pruned", objective=None, cause="scheduler", steps=500),
+        trial(3, 90.0, state="failed", objective=None, cause="mode_collapse", steps=750),
         trial(4, 30.0),
-        trial(5, steps=0, symptom="error", reason="RuntimeError: no", log_tail="Traceback"),
+        trial(5, steps=0, cause="error", reason="RuntimeError: no", log_tail="Traceback"),
     ]
     return records + [replicate(6 + seed, 1, 100 + seed, 21.0 + seed) for seed in range(3)]
 
@@ -196,7 +196,7 @@ def test_the_same_sweep_gives_the_same_bytes(written, tmp_path):
     }
 
 
-ALL_FAILED = [trial(n, steps=0, symptom="divergence") for n in range(3)]
+ALL_FAILED = [trial(n, steps=0, cause="divergence") for n in range(3)]
 RUNNING = [trial(0, 9.0, state="running", objective=None, ended=None), trial(1, state="waiting")]
 TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
 
@@ -246,7 +246,7 @@ def test_nothing_from_a_file_is_read_as_markup():
     spec = sweep(description=hostile)
     records = [
         trial(0, 40.0, values={"loss": hostile, hostile: 1}, config={"loss": hostile}),
-        trial(1, symptom=hostile, reason=hostile, log_tail=hostile),
+        trial(1, cause=hostile, reason=hostile, log_tail=hostile),
         trial(2, 30.0, protocol={**PROTOCOL, "extractor": hostile}),
     ]
     shown = page_of(spec, records, state=hostile)
@@ -400,7 +400,7 @@ def any_records(draw, objectives):
                 else None,
                 curve=curve,
                 steps=max(curve, default=0),
-                symptom=draw(st.sampled_from((None, "divergence", "scheduler", "unheard of"))),
+                cause=draw(st.sampled_from((None, "divergence", "scheduler", "unheard of"))),
                 protocol=draw(st.sampled_from(({}, PROTOCOL, {**PROTOCOL, "fake_count": "9"}))),
                 ended=draw(st.sampled_from((None, 1_700_000_100.0))),
             )

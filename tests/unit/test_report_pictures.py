@@ -90,7 +90,7 @@ def test_one_evaluation_is_no_film_and_no_curve(tmp_path):
 def test_one_explosion_does_not_flatten_the_other_curves():
     records = [trial(n, 20.0 + n) for n in range(12)]
     records.append(
-        trial(12, state="failed", curve={250: 30.0, 500: 1e29}, steps=500, symptom="error")
+        trial(12, state="failed", curve={250: 30.0, 500: 1e29}, steps=500, cause="error")
     )
     with style.styled():
         figure = curves.over_steps(standings_of(sweep(), records))
@@ -164,9 +164,9 @@ def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
 
 def test_one_bar_is_no_chart():
     assert search_plots.importances({"loss": SHARES["loss"]}) is None
-    ends = [trial(0, 9.0), *(trial(n, steps=n, symptom="divergence") for n in (1, 2))]
+    ends = [trial(0, 9.0), *(trial(n, steps=n, cause="divergence") for n in (1, 2))]
     assert search_plots.steps_not_trained(standings_of(sweep(), ends)) is None
-    ends.append(trial(3, steps=9, symptom="mode_collapse"))
+    ends.append(trial(3, steps=9, cause="mode_collapse"))
     assert search_plots.steps_not_trained(standings_of(sweep(), ends)) is not None
 
 

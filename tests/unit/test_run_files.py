@@ -142,7 +142,7 @@ def test_a_report_that_finds_no_room_does_not_take_the_sweep_down(folder, monkey
     assert outcome.state == "failed"
     assert "leaderboard.csv" in outcome.message
     assert "run the sweep again" in outcome.message
-    assert [one.state for one in outcome.records] == ["completed"]
+    assert [one.state for one in outcome.trials] == ["completed"]
     assert run_module.run(ONE, home, record=False).state == "finished"
 
 
@@ -245,7 +245,7 @@ def test_a_pause_that_outlived_its_driver_is_told_at_once_and_ended_where_it_is_
         told.append([event.message for event in events if isinstance(event, Noted)])
 
     monkeypatch.setattr(run_module.Tuning, "run", wait_for_ray)
-    run_module.run(ONE, home, events=events.append, record=False, report=False, resume=resume)
+    run_module.run(ONE, home, events=events.append, record=False, report=False, unpause=resume)
     if resume:
         assert told == [[]]
         assert folder.asked() is None

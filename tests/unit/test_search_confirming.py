@@ -102,8 +102,8 @@ def test_a_configuration_found_with_several_seeds_is_confirmed_once():
 def test_only_what_is_missing_is_due():
     done = [
         record(5, 2, 1000, 1.5, role="replicate", of=1),
-        record(6, 3, 1000, None, role="replicate", of=3, symptom="divergence"),
-        record(7, 2, 1002, None, role="replicate", of=1, symptom="worker_died"),
+        record(6, 3, 1000, None, role="replicate", of=3, cause="divergence"),
+        record(7, 2, 1002, None, role="replicate", of=1, cause="worker_died"),
     ]
     due = replicates_due(standings_of(SWEEP, [*SEARCH, *done]))
     assert due == [(0, 1000), *((of, seed) for seed in (1002, 1003) for of in (1, 3, 0))]
@@ -210,7 +210,7 @@ def replicates(records: list[Trial]) -> dict[tuple[int, int], tuple[float, ...] 
     return {
         (x_of(one.config), one.config["seed"]): one.objective
         for one in records
-        if one.role == "replicate" and one.symptom != "worker_died"
+        if one.role == "replicate" and one.cause != "worker_died"
     }
 
 
@@ -426,5 +426,5 @@ def test_a_base_that_is_among_the_best_is_raced_once():
 
 
 def test_a_base_that_came_to_nothing_is_not_confirmed():
-    failed = [record(0, 1, 0, None, role="base", symptom="divergence"), *SEARCH[1:]]
+    failed = [record(0, 1, 0, None, role="base", cause="divergence"), *SEARCH[1:]]
     assert {of for of, _ in replicates_due(standings_of(SWEEP, failed))} == {1, 3}

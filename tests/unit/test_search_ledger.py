@@ -69,7 +69,7 @@ def test_each_trial_is_told_as_what_it_was_and_read_back_so(folder):
     records = read_study(SWEEP, folder).trials()
     assert [one.state for one in records] == ["completed", "pruned", "failed"]
     assert [one.objective for one in records] == [(3.0,), None, None]
-    assert [one.symptom for one in records] == [None, "scheduler", "error"]
+    assert [one.cause for one in records] == [None, "scheduler", "error"]
     assert records[2].log_tail == "the last line"
     assert records[1].curve("fid") == {1: 2.0}
     assert all(one.seconds is not None and one.attempts == 1 for one in records)
@@ -190,7 +190,7 @@ def test_what_is_not_a_number_never_becomes_a_value(folder):
     assert record.curve("kid") == {1: 1.0}
     assert study_of(folder).trials[0].values is None
     ledger.fail(0, "error", "told twice")
-    assert ledger.trials()[0].symptom == "divergence"
+    assert ledger.trials()[0].cause == "divergence"
 
 
 def test_a_full_disk_leaves_no_part_of_a_line_and_nothing_is_written_after_it(folder, monkeypatch):

@@ -12,7 +12,7 @@ from trials.config import problems_of
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.evaluator import Evaluator, Measured
 from trials.metrics.one_pass import SETTINGS
-from trials.metrics.progress import SECONDS, Sparingly
+from trials.metrics.progress import SECONDS, Throttled
 from trials.metrics.protocol import alike, differing
 
 STATED = 0.01
@@ -77,7 +77,7 @@ def test_more_real_images_are_another_protocol() -> None:
 
 def test_a_long_measurement_tells_a_line_every_ten_seconds_and_a_short_one_none() -> None:
     now, lines = [0.0], []
-    progress = Sparingly(lines.append, clock=lambda: now[0])
+    progress = Throttled(lines.append, clock=lambda: now[0])
     for tenth in range(1, 26):
         now[0] = tenth / 10 * SECONDS
         progress(f"at {now[0]:g}")

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.home import Home
-from sweeper.preview import forecast_of
+from sweeper.preview import timed_forecast
 from sweeper.scheduling.conducting.sharing import Sharing
 from sweeper.scheduling.working.messages import PROBE, REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.working.trainable import build_training
@@ -489,10 +489,10 @@ def test_a_preview_counts_as_many_trials_as_this_machine_holds(tmp_path: Path) -
         "limits: {parallel: 64}\nresources: {cpu: auto}\n"
     )
     sweep = parse_sweep(text)
-    found = forecast_of(sweep, 64, 0, tmp_path)
+    found = timed_forecast(sweep, 64, 0, tmp_path)
     assert 1 <= found["at_once"] <= 20 * (os.cpu_count() or 1)
     Learnt(tmp_path).note(shape_of(load_config(sweep.base).as_dict()), Taken(0.5, 2**59))
-    found = forecast_of(sweep, 64, 0, tmp_path)
+    found = timed_forecast(sweep, 64, 0, tmp_path)
     assert found["at_once"] == 1  # each would have all memory
     assert found["seconds"] == pytest.approx(64 * found["seconds_per_trial"])
     assert found["cpu_hours"] == pytest.approx(0.55 * found["hours"])
@@ -514,7 +514,7 @@ def test_a_forecast_counts_the_context_that_each_process_has_on_a_gpu(
         "limits: {parallel: 64}\nresources: {cpu: 1, gpu: auto}\n"
     )
     monkeypatch.setattr(Cuda, "max_memory_reserved", lambda self: GIB // 2)
-    found = forecast_of(parse_sweep(text), 64, 0, tmp_path)
+    found = timed_forecast(parse_sweep(text), 64, 0, tmp_path)
     assert found["at_once"] == 5  # 0.5 GiB of tensors and a context of 1 in 10, by 1.2
 
 
@@ -536,7 +536,7 @@ def test_a_forecast_looks_at_the_whole_of_a_training(
         "  evaluation: {every: 301, samples: 16, metrics: [fid]}}\n"
         "parameters: {seed: {values: [0, 1]}}\nlimits: {trials: 2}\n"
     )
-    found = forecast_of(parse_sweep(text), 2, 0, tmp_path)
+    found = timed_forecast(parse_sweep(text), 2, 0, tmp_path)
     # A step that takes as many seconds as there were before it takes half of all on average.
     assert [step for step, _ in looked] == [1, 102, 202, 301]
     assert found["seconds_per_step"] == pytest.approx(151, abs=2)

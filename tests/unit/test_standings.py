@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper import causes, wording
+from sweeper.ablation.dataset import dataset_as_bytes
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import best_in_words, print_leaderboard
 from sweeper.home import Request
-from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
+from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.summary import tiles
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
@@ -81,12 +82,12 @@ def test_a_trial_measured_by_another_protocol_is_listed_without_a_rank():
 def test_stops_count_the_steps_they_saved_and_a_crash_saves_none():
     records = [
         trial(0, 30.0),
-        trial(1, steps=250, symptom="mode_collapse"),
-        trial(2, 9.0, state="pruned", objective=None, symptom="scheduler", steps=500),
-        trial(3, steps=100, symptom="error"),
+        trial(1, steps=250, cause="mode_collapse"),
+        trial(2, 9.0, state="pruned", objective=None, cause="scheduler", steps=500),
+        trial(3, steps=100, cause="error"),
     ]
     standings = standings_of(sweep(), records)
-    saved = {stop.symptom: (stop.trials, stop.steps, stop.saves) for stop in standings.stops}
+    saved = {stop.cause: (stop.trials, stop.steps, stop.saves) for stop in standings.stops}
     assert saved == {
         "error": (1, 900, False),
         "mode_collapse": (1, 750, True),
@@ -158,7 +159,7 @@ def test_a_sweep_is_finished_when_its_race_is_decided():
         assert progress_of(standings_of(spec, raced(spec, *groups))).state == state
     # A round that lost a worker is held again by the next run; this one could do no more.
     records = raced(spec, easy, steady)
-    lost = replace(records[-1], state="failed", objective=None, symptom="worker_died")
+    lost = replace(records[-1], state="failed", objective=None, cause="worker_died")
     assert progress_of(standings_of(spec, [*records[:-1], lost])).state == "incomplete"
 
 
@@ -180,10 +181,10 @@ def test_a_sweep_with_a_driver_does_what_that_was_asked(asked, state):
 def test_a_cell_is_ranked_by_the_runs_that_count_also_where_its_first_one_failed():
     spec = sweep(ablation=LeaveOneOut.Config(seeds=3))
     records = [
-        trial(0, cell="full", symptom="divergence"),
+        trial(0, cell="full", cause="divergence"),
         trial(1, 6.0, cell="without ema"),
         *(trial(2 + n, 2.0, cell="full", role="replicate", of=0) for n in range(2)),
-        trial(4, cell="without ema", role="replicate", of=1, symptom="worker_died"),
+        trial(4, cell="without ema", role="replicate", of=1, cause="worker_died"),
         trial(5, 7.0, cell="without ema", role="replicate", of=1),
     ]
     standings = standings_of(spec, records)
@@ -243,7 +244,7 @@ def test_the_leaderboard_is_the_same_in_both_files_and_holds_everything_searched
     records = [trial(0, 30.0), trial(1, 10.0), trial(2), replicate(3, 1, 100, 11.0)]
     table = leaderboard(standings_of(sweep(), records))
     (tmp_path / "board.csv").write_bytes(as_csv(table))
-    (tmp_path / "board.parquet").write_bytes(as_parquet(table))
+    (tmp_path / "board.parquet").write_bytes(dataset_as_bytes(table))
     parquet = pq.read_table(tmp_path / "board.parquet")
     assert parquet.equals(table)
     read = pa_csv.read_csv(tmp_path / "board.csv").to_pydict()
@@ -303,7 +304,7 @@ def test_where_seeds_are_searched_a_configuration_is_ranked_by_its_mean_over_the
             *([] if value is None else [value]),
             values={"loss": loss, "seed": seed},
             config={"loss": loss, "seed": seed},
-            **({"symptom": "divergence", "role": "search"} if value is None else {}),
+            **({"cause": "divergence", "role": "search"} if value is None else {}),
         )
         for number, (loss, seed, value) in enumerate(
             (loss, seed, value)

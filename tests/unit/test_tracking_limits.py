@@ -143,7 +143,7 @@ def test_a_note_says_what_a_trial_was_and_what_came_of_it() -> None:
         value=1234.5678,
         values={"loss": "wgan"},
         of=3,
-        symptom="divergence",
+        cause="divergence",
         log_tail="loss is NaN",
     )
     assert note == (
@@ -162,7 +162,7 @@ def test_a_note_explains_a_symptom_and_says_what_may_help() -> None:
         sweep="quickstart",
         state="pruned",
         steps=400,
-        symptom="mode_collapse",
+        cause="mode_collapse",
         meaning=f"{sign.summary}.",
         reason="Two samples differ 12% as much as two real images do. (step 400)",
         advice=sign.advice,

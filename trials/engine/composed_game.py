@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trials.data.dataset import Dataset
 from trials.engine.hooks import Hooks
 from trials.engine.host import PlainHost
-from trials.engine.table import Table
+from trials.engine.table import GameState
 from trials.game import Draw, Round, Steps, Terms, Trial
 from trials.metrics.standing import standing_statistics
 from trials.networks.layers.virtual_batch import needs_reference, prepare_reference
@@ -21,7 +21,7 @@ from trials.state.streams import stream
 from trials.trick import Trick
 
 
-class ComposedGame(Table):
+class ComposedGame(GameState):
     """A table and the tricks that are on: what `trials.game.Game` shows of it to a trick,
     and what the trainer asks beside."""
 

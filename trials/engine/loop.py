@@ -72,12 +72,12 @@ class Loop:
         self.run_to(min(self.game.step + steps, last))
         return self.game.step < last and self.probe.healthy
 
-    def run_to(self, step: int, leaves: Callable[[], bool] = lambda: False) -> None:
+    def run_to(self, step: int, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Train up to `step`; stops early once a number is known not to be finite, and after any
-        step where `leaves` says so."""
+        step where `should_stop` says so."""
         started, before = time.perf_counter(), self.game.step
         with self.at_work():
-            while self.game.step < step and self.probe.healthy and not leaves():
+            while self.game.step < step and self.probe.healthy and not should_stop():
                 self.play()
         self.probe.settle()
         wait_for(self.game.device)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trials.devices import OnItsWay
+from trials.devices import PendingScalar
 from trials.engine.composed_game import ComposedGame
 from trials.game import Round, Terms
 
@@ -30,7 +30,7 @@ class Probe:
     def _begin(self, healthy: bool) -> None:
         self.healthy = healthy
         self._finite = torch.tensor(healthy, device=self._game.device)
-        self._asked: OnItsWay | None = None
+        self._asked: PendingScalar | None = None
 
     def terms(self, player: str, terms: Terms) -> None:
         """Note a player's loss terms; does not wait for the device."""
@@ -79,12 +79,12 @@ class Probe:
     def turn(self) -> None:
         """After a round that was looked at: what the one before it has shown is known now."""
         if self._asked is not None:
-            self.healthy = self._asked.arrived()
-        self._asked = OnItsWay(self._finite.clone())  # what it is now, whatever is looked at later
+            self.healthy = self._asked.result()
+        self._asked = PendingScalar(self._finite.clone())  # as it is now
 
     def settle(self) -> None:
         """Wait for all that has been looked at."""
-        self.healthy = OnItsWay(self._finite).arrived()
+        self.healthy = PendingScalar(self._finite).result()
         self._asked = None
 
     def take(self) -> dict[str, float]:

@@ -43,7 +43,7 @@ class AsWritten:
         return nullcontext()
 
 
-class Table:
+class GameState:
     """What one training consists of. `step` counts finished generator steps."""
 
     def __init__(

@@ -24,8 +24,7 @@ from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
 from trials.part import using
-
-FILE = "generator.safetensors"
+from trials.state.names import GENERATOR
 
 
 class PackedGenerator(NamedTuple):
@@ -68,12 +67,12 @@ def save_generator(folder: Path, generator: PackedGenerator, facts: Mapping[str,
     text = json.dumps({**generator.header, **facts})
     metadata = {"generator": text, "sha256": _checksum(text, generator.tensors)}
     # Not safetensors' own way to a file: that makes it 0600, and a home may be shared.
-    atomic_write(folder / FILE, save(generator.tensors, metadata))
+    atomic_write(folder / GENERATOR, save(generator.tensors, metadata))
 
 
 def take_over_generator(donor: Path, folder: Path) -> None:
     """Make the generator that another training has kept one's own, or none where it has none."""
-    kept, own = donor / FILE, folder / FILE
+    kept, own = donor / GENERATOR, folder / GENERATOR
     if kept.exists():
         atomic_write(own, lambda path: shutil.copyfile(kept, path))
     else:
@@ -163,7 +162,7 @@ def saved_header(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    file = Path(folder) / FILE
+    file = Path(folder) / GENERATOR
     if not file.exists():
         raise CheckpointError(f"{file}: this trial has saved no generator")
     try:

@@ -27,7 +27,7 @@ from trials.metrics.evaluator import Measured
 Result = TypeVar("Result")
 
 
-class Beside:
+class BackgroundStream:
     """Work on tensors beside that of the caller: in one thread, and on a GPU in a stream of its
     own."""
 
@@ -66,7 +66,7 @@ class Lagging:
     def __init__(self, monitor: Monitor, loop: Loop) -> None:
         self._monitor = monitor
         self._loop = loop
-        self._beside = Beside(monitor.game.device)
+        self._background = BackgroundStream(monitor.game.device)
         self._gathered: dict[str, float] | None = None
         self._measuring: tuple[Sight, Future[Measured | None]] | None = None
 
@@ -89,7 +89,7 @@ class Lagging:
         monitor = self._monitor
         samples = monitor.sample() if self._loop.probe.healthy else None
         sight = Sight(monitor.game.step, gathered, samples)
-        return sight, self._beside.begin(lambda: monitor.judge(sight))
+        return sight, self._background.begin(lambda: monitor.judge(sight))
 
     def conclude(self, history: Sequence[Evaluation]) -> Evaluation | None:
         """The evaluation that was due, once its measures are known; None where none was."""

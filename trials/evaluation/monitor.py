@@ -25,7 +25,8 @@ from trials.evaluation.pictures import SamplePictures
 from trials.evaluation.results import Evaluation
 from trials.health import Signals, Symptom, Watcher
 from trials.metrics.evaluator import Measured, Sampled
-from trials.metrics.progress import Sparingly
+from trials.metrics.progress import Throttled
+from trials.state.names import SAMPLES
 from trials.state.streams import derive, stream
 
 
@@ -58,7 +59,7 @@ class Monitor:
         self.config = config
         self.folder = folder
         self.game = game
-        self._progress = Sparingly(_say)
+        self._progress = Throttled(_say)
         self.evaluator = evaluator_of(config, game, cache=cache, tell=self._progress)
         self.watcher = Watcher(config.health)
         self.pictures = SamplePictures(game, config.evaluation.grid)
@@ -95,7 +96,7 @@ class Monitor:
                 weights=game.samples_from,
                 seed=derive(seed, "measures", step),
             )
-            picture = f"samples/{step:06d}.png"
+            picture = f"{SAMPLES}/{step:06d}.png"
             self.pictures.draw(network, self.folder / picture)
             return Samples(sampled, picture, pack_generator(network, self.config, game))
 

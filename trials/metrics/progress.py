@@ -16,7 +16,7 @@ def quiet(said: str) -> None:
     """Nobody listens."""
 
 
-class Sparingly:
+class Throttled:
     """Passes on a word in every ten seconds of a measurement, and none of one that takes less."""
 
     def __init__(self, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,1 +1,1 @@
-"""What a training needs to go on exactly: its checkpoint and its random streams."""
+"""What a training needs to go on exactly: its checkpoint, its random streams, its files' names."""

@@ -19,6 +19,7 @@ import torch
 
 from trials.errors import CheckpointError
 from trials.files import also_name, atomic_write, remove, temporary_of
+from trials.state.names import PREVIOUS
 
 FORMAT = 2
 
@@ -39,7 +40,7 @@ class Recovered(NamedTuple):
 
 def previous(path: Path) -> Path:
     """Where the checkpoint lies that came before the one at `path`."""
-    return path.with_name(f"previous_{path.name}")
+    return path.with_name(f"{PREVIOUS}{path.name}")
 
 
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def distance(real: Tensor, fake: Tensor) -> Tensor:
     return (real.mean(0) - fake.mean(0)).square().sum()
 
 
-class Watcher(nn.Module):
+class ActivationTap(nn.Module):
     """The identity, which remembers the last two batches that went through it."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class FeatureMatching(Trick):
 
     def __init__(self, config: Any, trial: Trial) -> None:
         super().__init__(config, trial)
-        self.watchers: list[Watcher] = []
+        self.taps: list[ActivationTap] = []
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:
         if not self.config.layer:
@@ -88,8 +88,8 @@ class FeatureMatching(Trick):
         def insert(resolution: int, channels: int) -> nn.Module | None:
             if resolution != self.config.layer:
                 return None
-            self.watchers.append(Watcher())
-            return self.watchers[-1]
+            self.taps.append(ActivationTap())
+            return self.taps[-1]
 
         judge = plan.discriminator
         inserts = (*judge.after_block, insert)
@@ -111,15 +111,15 @@ class FeatureMatching(Trick):
             real = round.real_judgement.features.detach()
             return distance(real, round.fake_judgement.features)
         # Real images are judged first, and the generated ones last of all.
-        seen = [watcher.seen[-2:] for watcher in self.watchers if len(watcher.seen) > 1]
+        seen = [tap.seen[-2:] for tap in self.taps if len(tap.seen) > 1]
         return torch.stack(
             [distance(real.detach().flatten(1), fake.flatten(1)) for real, fake in seen]
         ).sum()
 
     def after_generator_step(self, game: Game, round: Round) -> None:
-        for watcher in self.watchers:
-            watcher.seen.clear()
+        for tap in self.taps:
+            tap.seen.clear()
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
-        for watcher in self.watchers:
-            watcher.seen.clear()
+        for tap in self.taps:
+            tap.seen.clear()

@@ -261,7 +261,7 @@ class Conductor:
             return True
         return False
 
-    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
+    def died(self, number: int, reason: str, cause: str = WORKER_DIED) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
         if number < 0:
             self._errands.died(number, reason)
@@ -270,7 +270,7 @@ class Conductor:
             self._transitions.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        self._end_where_useless(self.setbacks.died(number, reason, symptom))
+        self._end_where_useless(self.setbacks.died(number, reason, cause))
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""

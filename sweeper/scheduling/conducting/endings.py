@@ -16,11 +16,11 @@ from sweeper.trial import Symptom, Trial
 
 @dataclass(frozen=True)
 class End:
-    """How a trial is told: with its values, or with the symptom that it ended of."""
+    """How a trial is told: with its values, or with the cause of its end."""
 
     state: Literal["completed", "pruned", "failed"]
     values: tuple[float, ...] = ()
-    symptom: str = ""
+    cause: str = ""
     reason: str = ""
 
 
@@ -57,9 +57,9 @@ def conclude(
         if end.state == "completed":
             ledger.complete(number, end.values)
         elif end.state == "pruned":
-            ledger.prune(number, end.symptom, end.reason)
+            ledger.prune(number, end.cause, end.reason)
         else:
-            ledger.fail(number, end.symptom, end.reason)
+            ledger.fail(number, end.cause, end.reason)
         return ledger.trial(number), None
     if not ledger.scheduler.undecided(number):
         return None, None

@@ -55,17 +55,17 @@ class FailureCounts:
     def raised(self, failure: Failure) -> str:
         """A training raised. In words, where so do all, for one reason that is not their own: a
         part that is broken, or, also after others have worked, data that are there no more."""
-        lost = is_lost(failure.symptom)
-        if not lost and (self._evaluated or failure.symptom != ERROR):
+        lost = is_lost(failure.cause)
+        if not lost and (self._evaluated or failure.cause != ERROR):
             return ""
-        # Of what is outside, a file's name and a trial's number make no other reason.
+        # External failures are the same reason whatever path or number they name.
         told = re.sub(r"\S*\d\S*", "#", failure.reason) if lost else failure.reason
         self._alike[told] += 1
         if self._alike[told] < SAME_FAILURES:
             return ""
         return (
             f"{SAME_FAILURES} trials failed one after another for the same reason: "
-            f"{failure.reason}; fix this, then {cause(failure.symptom).way_on}"
+            f"{failure.reason}; fix this, then {cause(failure.cause).way_on}"
         )
 
     def failed(self) -> None:

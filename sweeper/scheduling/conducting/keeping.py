@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sweeper.bucket.copies import give_up_published, published_in
 from sweeper.home import SweepFolder
-from sweeper.retention import CHECKPOINT, going, let_go
+from sweeper.retention import going, let_go
 from sweeper.scheduling.conducting.hand_out import HandOut
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.working.messages import KEPT_FOLDER
@@ -27,6 +27,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.standings.kept import kept_in
 from sweeper.sweepfile.sections import Keep
 from sweeper.trial import Trial
+from trials.state.names import CHECKPOINT, NEWEST_CHECKPOINT
 
 OFTEN = 50
 """Who is among the best is worked out anew when one of so many that have completed is new: after
@@ -129,7 +130,7 @@ class Keeping:
         for number, step, place in there:
             if leaves(number, step) and (number, step) not in taken:
                 # That first, so that a kill leaves no part of it which could be taken for whole.
-                for checkpoint in place.glob("checkpoint.*"):
+                for checkpoint in place.glob(f"{NEWEST_CHECKPOINT}*"):
                     checkpoint.unlink(missing_ok=True)
                 shutil.rmtree(place, ignore_errors=True)
 

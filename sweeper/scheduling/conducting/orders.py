@@ -64,7 +64,7 @@ class Orders:
         trial, anew = self._trial(order), order.payload.get("anew") is True
         if not trial.over:
             raise Refused(f"trial {trial.name} is not over")
-        if trial.state != "failed" and trial.symptom != STOPPED_BY_HAND:
+        if trial.state != "failed" and trial.cause != STOPPED_BY_HAND:
             raise Refused(
                 f"trial {trial.name} has {trial.state}: only trials that failed or were stopped by "
                 "hand can be retried"

@@ -64,7 +64,7 @@ class Rehearsal:
         self._deaths = 0
         failure = report.failure
         # Of memory the base may need more than other configurations do.
-        if failure is not None and failure.symptom != OUT_OF_MEMORY:
+        if failure is not None and failure.cause != OUT_OF_MEMORY:
             raise SweeperError(
                 f"{begun}, since not even the base configuration can be trained: {failure.reason}; "
                 "fix this and run the sweep again"

@@ -68,7 +68,7 @@ class Replicates:
             return
         self._trials[trial.number] = trial
         self._due = None
-        if trial.role == "replicate" and is_lost(trial.symptom):
+        if trial.role == "replicate" and is_lost(trial.cause):
             # Held again by the next run; for now the race goes on without this round.
             self._unheld.add(trial.config["seed"])
 

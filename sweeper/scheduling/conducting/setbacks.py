@@ -84,7 +84,7 @@ class Setbacks:
         """The machines on which the work of this number is not to be done, as things are now."""
         return self._avoided.nodes(self._devices.machines_to_avoid(number))
 
-    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> str:
+    def died(self, number: int, reason: str, cause: str = WORKER_DIED) -> str:
         """The worker of a trial is gone, and with it what the trial had not saved. Why no other
         would fare better, in words, where so it is."""
         folder = self._folder.trial(number)
@@ -104,17 +104,15 @@ class Setbacks:
             return ""
         step, deaths = self._ledger.mishaps.died(number, place.machine)
         verdict = self.retries.died(number, step, deaths, hung=bool(hung))
-        symptom = NO_PROGRESS if hung else symptom
+        cause = NO_PROGRESS if hung else cause
         if verdict == "give up":
             told = in_words(step, deaths, hung or reason)
-            self._transitions.fail(
-                number, Failure(symptom, told, tail(folder / LOG) if hung else "")
-            )
+            self._transitions.fail(number, Failure(cause, told, tail(folder / LOG) if hung else ""))
             # A bucket that one trial cannot reach, the others cannot reach either.
-            away = symptom == BUCKET_AWAY
-            return self._failures.raised(Failure(symptom, reason)) if away else ""
+            away = cause == BUCKET_AWAY
+            return self._failures.raised(Failure(cause, reason)) if away else ""
         self._rehearsal.due |= verdict == "rehearse"
-        self._transitions.retry(number, symptom, hung or reason)
+        self._transitions.retry(number, cause, hung or reason)
         return ""
 
     def left(self, number: int, reason: str) -> None:
@@ -136,9 +134,9 @@ class Setbacks:
     def failed(self, number: int, failure: Failure) -> Failure | None:
         """The training raised. By what the trial has failed now; None where it is tried again."""
         place = place_of(self._folder.trial(number))
-        if failure.symptom == OUT_OF_MEMORY:
+        if failure.cause == OUT_OF_MEMORY:
             return self._ran_out(number, place, failure)
-        if failure.symptom == DEVICE_FAULT:
+        if failure.cause == DEVICE_FAULT:
             return self._failed_by_device(number, place, failure)
         return failure
 
@@ -146,7 +144,7 @@ class Setbacks:
         note = f"ran out of memory ({failure.reason}): tried once more, alone on its device"
         if self._trials.alone.ran_out(number, place, note):
             self._announcer.noted(f"trial {trial_name(number)}: {note}")
-            self._transitions.retry(number, failure.symptom, failure.reason)
+            self._transitions.retry(number, failure.cause, failure.reason)
             return None
         alone_on = f"alone on {place.device or 'its device'}"
         return replace(failure, reason=f"out of memory again, {alone_on}: {failure.reason}")
@@ -155,12 +153,12 @@ class Setbacks:
         verdict = self._devices.failed(number, place, failure.reason)
         self._look_for_wrong_devices(number)
         if verdict == "own":
-            return replace(failure, symptom=ERROR)
+            return replace(failure, cause=ERROR)
         reason = f"{place.device or 'its device'}: {failure.reason}"
         if verdict == "give up":
             return replace(failure, reason=reason)
         self.retries.rest(number, REST)
-        self._transitions.retry(number, failure.symptom, reason)
+        self._transitions.retry(number, failure.cause, reason)
         return None
 
     def evaluated(self, number: int) -> None:

@@ -108,7 +108,7 @@ class Sharing:
     def given(self, work: Work) -> Given:
         """What the worker is given that is to have this work; of a trial it is remembered."""
         if work.number == REHEARSAL or (work.number < 0 and not self._seen):
-            # Of no memory: on a machine that others use, all of it may never be free.
+            # Ask Ray for no memory: on a machine that others use, all of it may never be free.
             return replace(self._share(None), memory=0)
         if work.number < 0:
             return self._share(cautious(self._seen.values()))
@@ -186,10 +186,10 @@ class Sharing:
             self._note(shape, taken)
             self._unknown.discard(shape)
 
-    def failed(self, number: int, symptom: str | None) -> None:
+    def failed(self, number: int, cause: str | None) -> None:
         """A trial has failed, or its worker: where that was for want of memory, its shape is given
         more."""
-        if symptom == OUT_OF_MEMORY and self._asked.shares and number in self._given:
+        if cause == OUT_OF_MEMORY and self._asked.shares and number in self._given:
             shape, given = self._given[number]
             self._note(shape, ran_out(given, self._known(shape)))
 

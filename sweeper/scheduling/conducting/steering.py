@@ -117,10 +117,10 @@ class Steering:
         """
 
 
-def by_control_file(folder: SweepFolder, resume: bool) -> Steering:
+def by_control_file(folder: SweepFolder, unpause: bool) -> Steering:
     """Steering of a run by its folder's file. Running again overrides what was asked and obeyed; a
-    pause only where it is to `resume`."""
+    pause only where it is to `unpause`."""
     asked = folder.asked()
-    if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
+    if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and unpause):
         folder.clear_request()
     return Steering(folder)

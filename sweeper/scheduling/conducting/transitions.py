@@ -83,15 +83,15 @@ class Transitions:
 
     def fail(self, number: int, failure: Failure) -> None:
         """The trial comes to nothing."""
-        self._sharing.failed(number, failure.symptom)
-        self._ledger.fail(number, failure.symptom, failure.reason, failure.log)
+        self._sharing.failed(number, failure.cause)
+        self._ledger.fail(number, failure.cause, failure.reason, failure.log)
         self.end(self._ledger.trial(number))
 
-    def retry(self, number: int, symptom: str | None, reason: str) -> None:
+    def retry(self, number: int, cause: str | None, reason: str) -> None:
         """The trial goes on as soon as a worker is free."""
-        self._sharing.failed(number, symptom)
+        self._sharing.failed(number, cause)
         self._trials.take_back(number)
-        self._stands_still(number, "retrying", symptom, reason)
+        self._stands_still(number, "retrying", cause, reason)
         self._trials.first_again(self._ledger.trial(number))
 
     def move(self, number: int, reason: str) -> None:
@@ -145,4 +145,4 @@ class Transitions:
 
     def _stands_still(self, number: int, how: Pause, *why: str | None) -> None:
         self._recorder.trial_paused(number, how)
-        self._announcer.stands_still(number, how, *why)  # by which symptom, and the reason
+        self._announcer.stands_still(number, how, *why)  # the cause, and the reason

@@ -95,11 +95,11 @@ class Announcer:
     def ended(self, trial: Trial) -> None:
         """The trial has its final state."""
         state: Ending = trial.state  # type: ignore[assignment]
-        why = (trial.symptom, trial.reason)
+        why = (trial.cause, trial.reason)
         self._listener(TrialEnded(trial.number, state, *why, clock.time(), trial))
 
     def stands_still(
-        self, number: int, state: Ending, symptom: str | None = None, reason: str | None = None
+        self, number: int, state: Ending, cause: str | None = None, reason: str | None = None
     ) -> None:
         """The trial is `interrupted`, `retrying` or `moved`: it goes on later under its number."""
-        self._listener(TrialEnded(number, state, symptom, reason, clock.time()))
+        self._listener(TrialEnded(number, state, cause, reason, clock.time()))

@@ -43,7 +43,7 @@ class SweepStarted:
 
     `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
-    `records` are the trials that the ledger already holds when a sweep is resumed, `protocol` is
+    `trials` are those that the ledger already holds when a sweep is resumed, `protocol` is
     that by which the sweep is measured, empty before it was; `accepted` says that it took another
     one's place as the study was opened.
     """
@@ -53,7 +53,7 @@ class SweepStarted:
     budget: int
     replicates: int
     resumed: bool
-    records: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
     protocol: Protocol
     time: float
     accepted: bool = False
@@ -126,7 +126,7 @@ class TrialEnded:
 
     number: int
     state: Ending
-    symptom: str | None
+    cause: str | None
     reason: str | None
     time: float
     trial: Trial | None = None
@@ -177,18 +177,13 @@ class Outcome:
     ended_by: signal.Signals | None = None
     """The last signal but Ctrl-C that has told it to end."""
     lost: Loss = ""
-    """By what it failed that is nothing of its own: a full disk, or its surroundings (the cluster
+    """What outside it made it fail: a full disk, or its surroundings (the cluster
     or the study's storage gave out, or another version was installed); empty where by neither."""
 
     @property
-    def records(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[Trial, ...]:
         """All trials of the sweep, by number."""
         return self.standings.trials
-
-    @property
-    def best(self) -> Trial | None:
-        """The winner; of an ablation the run that stands for its best cell."""
-        return self.standings.best.trial if self.standings.best else None
 
     @property
     def exit_code(self) -> int:

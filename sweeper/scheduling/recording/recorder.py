@@ -38,6 +38,7 @@ from sweeper.tracking.names import (
 from sweeper.tracking.notes import Seen, page_of, sweep_note, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
+from trials.state.names import ANY_GENERATOR
 
 CONFIG_FILE = "config.json"
 """In a trial's folder and among its run's artifacts: its whole configuration."""
@@ -188,7 +189,7 @@ class Recorder:
         state: TrialEnding = trial.state  # type: ignore[assignment]
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
         tags = {**trial_run.end_tags_of(trial), **_seen(trial.symptoms)}
-        why = cause(trial.symptom) if trial.symptom else None
+        why = cause(trial.cause) if trial.cause else None
         note = trial_note(
             number=trial.number,
             sweep=self._sweep.name,
@@ -198,13 +199,13 @@ class Recorder:
             value=trial.objective[0] if trial.objective else trial.best(goal.metric, goal.goal),
             values=trial.values,
             of=trial.of,
-            symptom=trial.symptom,
+            cause=trial.cause,
             meaning=why.meaning if why else "",
             reason=trial.reason,
             advice=why.advice if why else "",
             log_tail=trial.log_tail,
             page=page_of(self._sweep.name, trial.number),
-            seen=_explained(symptom for symptom in trial.symptoms if symptom.name != trial.symptom),
+            seen=_explained(symptom for symptom in trial.symptoms if symptom.name != trial.cause),
         )
         for step, values in _best(trial, self._sweep).items():
             self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
@@ -219,7 +220,7 @@ class Recorder:
     def let_go(self, number: int, names: Collection[str]) -> None:
         """Files of a trial that is over go, and its run's copies; where others lie is told anew."""
         if self._outbox is not None:
-            model = any(name.startswith("generator") for name in names)
+            model = any(name.startswith(ANY_GENERATOR) for name in names)
             self._outbox.let_go(number, {PUBLISHED, *names}, model=model)
 
     def _best_so_far(self, trial: Trial) -> None:

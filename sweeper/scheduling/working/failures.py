@@ -55,14 +55,14 @@ found no room, is not among them: it is said where a GPU lacks a type or a cuDNN
 
 
 def explain(error: BaseException, folder: Path) -> Failure:
-    """The symptom of an exception that a training in `folder` raised, with the end of its log."""
+    """The cause of an exception that a training in `folder` raised, with the end of its log."""
     trace = redacted(encodable("".join(traceback.format_exception(error))))
-    symptom = _symptom(error, folder)
-    if symptom == DISK_FULL:
+    cause = _cause(error, folder)
+    if cause == DISK_FULL:
         reason = f"no space left for {_file(error) or folder} on {platform.node()}"
     else:
         reason = redacted(raised_by_another(error) or in_one_line(error))
-    return Failure(symptom, reason, tail(folder / "log.txt", trace))
+    return Failure(cause, reason, tail(folder / "log.txt", trace))
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -82,7 +82,7 @@ def tail(log: Path, trace: str = "") -> str:
     return redacted("\n".join(text.splitlines()[-LOG_LINES:]))
 
 
-def _symptom(error: BaseException, folder: Path) -> str:
+def _cause(error: BaseException, folder: Path) -> str:
     if is_disk_full(error):
         return DISK_FULL
     if isinstance(error, BucketAway):

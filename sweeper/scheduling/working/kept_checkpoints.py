@@ -16,8 +16,9 @@ from sweeper.scheduling.working.messages import KEPT_FOLDER, Work, kept_checkpoi
 from sweeper.search.milestones import Milestones
 from trials.errors import CheckpointError, StaleCheckpointError
 from trials.files import atomic_write, temporary_of
+from trials.state.names import ANY_GENERATOR, NEWEST_CHECKPOINT
 
-KEPT = ("checkpoint.*", "generator.*")
+KEPT = (f"{NEWEST_CHECKPOINT}*", f"{ANY_GENERATOR}*")
 """What another training needs to go on from here, and to know its best generator."""
 MARK = "taken_over"
 INSTEAD = "its own instead"

@@ -145,11 +145,11 @@ def check_machine(failure: Failure) -> None:
         NotShared: its machine does not see the folder, or runs other code; Outdated where it is
             this driver whose version is not that which is installed.
     """
-    if failure.symptom == DISK_FULL:
+    if failure.cause == DISK_FULL:
         raise DiskFull(
             f"{failure.reason}: make room, then run the sweep again; it continues where it stopped"
         )
-    if failure.symptom == NOT_SHARED:
+    if failure.cause == NOT_SHARED:
         kind = Outdated if version_of(OURS) != _VERSION else NotShared
         raise kind(f"{failure.reason}, then run the sweep again; nothing is lost")
 

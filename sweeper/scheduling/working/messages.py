@@ -78,7 +78,7 @@ class Work:
 class Failure:
     """A training that raised. `log` is the end of the trial's log with the traceback."""
 
-    symptom: str
+    cause: str
     reason: str
     log: str = ""
 

@@ -46,7 +46,7 @@ from sweeper.scheduling.working.workplace import Workplace, cache_at, workplace_
 from sweeper.sharing.gauges import Gauge
 from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, Left, StaleCheckpointError, TakenOver
+from trials.errors import ConfigError, Preempted, StaleCheckpointError, TakenOver
 from trials.origins import raised_by_another
 
 REPORT = "sweeper"
@@ -64,7 +64,7 @@ if that did not help, before it makes way for a new process (ray#32698)."""
 class Training(Protocol):
     """What the worker asks of a training; `trials.trainer.Training` is one."""
 
-    leaves: Callable[[], bool]
+    should_stop: Callable[[], bool]
 
     @property
     def history(self) -> Sequence[Evaluation]: ...
@@ -207,8 +207,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             ray.actor.exit_actor()  # whoever goes on with it has the folder now
         failure = explain(error, place.folder if place else Path(self._work.folder))
         broken = (OUT_OF_MEMORY, DEVICE_FAULT)
-        self._retire = failure.symptom in broken or "CUDA" in failure.reason
-        if place is not None and failure.symptom != BUCKET_AWAY:
+        self._retire = failure.cause in broken or "CUDA" in failure.reason
+        if place is not None and failure.cause != BUCKET_AWAY:
             with contextlib.suppress(BucketError, TakenOver, OSError):
                 place.publish()  # its log tells more
         return failure
@@ -250,7 +250,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 began = begin(training, folder, replace(self._work, take_over=place.take_over))
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
-            training.leaves = self._departure
+            training.should_stop = self._departure
             for note in training.notes:
                 print(note)
             self._training, self._own = training, began.own
@@ -264,7 +264,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 return self._report(training, fresh)
         try:
             evaluation = training.advance()
-        except Left:
+        except Preempted:
             return Report(left=self._departure.reason)
         keep(training, folder, self._work)
         return self._report(training, [evaluation])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # clients read these shapes, too, and no study
     from sweeper.service.readings import Reading
     from sweeper.standings import Standing, Standings
     from sweeper.standings.cells import CellStanding
+    from sweeper.standings.stops import Stop
     from sweeper.standings.values import OverSeeds
 
 
@@ -130,6 +131,11 @@ class StopShape(Shape):
     saves: bool
     """Whether training those would have been waste."""
 
+    @classmethod
+    def seen(cls, stop: Stop) -> Self:
+        """All trials of one cause, as the standings have them."""
+        return cls(symptom=stop.cause, trials=stop.trials, steps=stop.steps, saves=stop.saves)
+
 
 class StandingsShape(Shape):
     """Who leads a sweep, and what came of it so far."""
@@ -195,7 +201,7 @@ class StandingsShape(Shape):
             against_base=compared.as_dict() if compared else None,
             order=[] if ablation else [StandingShape.of(one) for one in standings.order[:limit]],
             cells=[CellShape.of(rank, c, standings) for rank, c in enumerate(standings.cells, 1)],
-            stops=[StopShape.model_validate(stop) for stop in standings.stops],
+            stops=[StopShape.seen(stop) for stop in standings.stops],
             steps_saved=standings.steps_saved,
             steps_planned=standings.steps_planned,
             forecast={**forecast.as_dict(), "words": forecast.in_words()},

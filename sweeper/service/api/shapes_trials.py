@@ -84,7 +84,7 @@ class TrialDetail(TrialShape):
     protocol: dict[str, str]
     """How its last distances were measured."""
     why: str
-    """What its symptom means, and what helps; empty where it ended well."""
+    """What the cause of its end means, and what helps; empty where it ended well."""
     final: Plain | None
     """A winner's generator, measured once more on fresh noise."""
     donors: list[list[int]]
@@ -115,7 +115,7 @@ class TrialDetail(TrialShape):
                 for evaluation in trial.evaluations
             ],
             protocol=dict(trial.protocol),
-            why=cause(trial.symptom).words if trial.symptom else "",
+            why=cause(trial.cause).words if trial.cause else "",
             final=final,
             donors=[list(pair) for pair in trial.donors],
             notes=list(trial.notes),
@@ -183,7 +183,8 @@ def _facts(trial: Trial, reading: Reading) -> dict[str, Any]:
     curve = standings.curve(trial)
     return {
         **{key: getattr(trial, key) for key in ("number", "name", "state", "role", "of", "cell")},
-        **{key: getattr(trial, key) for key in ("values", "steps", "symptom", "reason")},
+        **{key: getattr(trial, key) for key in ("values", "steps", "reason")},
+        "symptom": trial.cause,
         **{key: getattr(trial, key) for key in ("attempts", "started", "ended", "seconds")},
         "rank": standings.ranks.get(trial.number),
         "objective": list(trial.objective or ()),

@@ -47,7 +47,7 @@ class Summary:
         """Take in what has happened."""
         match event:
             case SweepStarted():
-                self._trials = {trial.number: trial for trial in event.records}
+                self._trials = {trial.number: trial for trial in event.trials}
                 self._protocol = dict(event.protocol)
                 self._planned = event.budget or None
                 self._note(budget=self._planned)

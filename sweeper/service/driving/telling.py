@@ -50,7 +50,7 @@ class Told:
                     yield _evaluated(trial.number, value, evaluation)
             ended = trial.ended or 0.0
             if trial.over and self._ended.get(trial.number, -1.0) < ended:
-                yield _ended(trial.number, trial.state, trial.symptom, trial.reason, ended)
+                yield _ended(trial.number, trial.state, trial.cause, trial.reason, ended)
 
 
 class Teller:
@@ -63,7 +63,7 @@ class Teller:
     def __call__(self, event: Event) -> None:
         """Tell what has happened; and at first what was not told."""
         if isinstance(event, SweepStarted):
-            missed = self._told.lacks(event.sweep, event.records)
+            missed = self._told.lacks(event.sweep, event.trials)
             self._tell(_started(event), *missed)
         elif (happened := _happened(event)) is not None:
             self._tell(happened)
@@ -92,7 +92,7 @@ def _happened(event: Event) -> Happened | None:
         case TrialEvaluated(number, value, evaluation):
             return _evaluated(number, value, evaluation)
         case TrialEnded():
-            return _ended(event.number, event.state, event.symptom, event.reason, event.time)
+            return _ended(event.number, event.state, event.cause, event.reason, event.time)
     return None  # how the driver ended is told with its outcome
 
 
@@ -107,10 +107,8 @@ def _evaluated(number: int, value: float | None, evaluation: Evaluation) -> Happ
     return "trial_evaluated", data, evaluation.time
 
 
-def _ended(
-    number: int, state: str, symptom: str | None, reason: str | None, time: float
-) -> Happened:
-    data = {"number": number, "state": state, "symptom": symptom, "reason": reason}
+def _ended(number: int, state: str, cause: str | None, reason: str | None, time: float) -> Happened:
+    data = {"number": number, "state": state, "symptom": cause, "reason": reason}
     return "trial_ended", data, time
 
 

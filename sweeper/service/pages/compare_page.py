@@ -153,7 +153,7 @@ def _of_trial(service: Service, name: str, number_of: int) -> Side:
     trial = trial_of(service, entry, number_of)
     reading = reading_of(service, entry)
     standings = reading.standings
-    facts = {"state": trial.state + (f": {trial.symptom}" if trial.symptom else "")}
+    facts = {"state": trial.state + (f": {trial.cause}" if trial.cause else "")}
     for index, metric in enumerate(standings.metrics):
         facts[measure(metric)] = number(standings.final(trial, index))
     facts["best on the way"] = number(standings.best_on_the_way(trial))

@@ -88,7 +88,7 @@ def _shown(service: Service, entry: Entry, trial: Trial) -> dict[str, Any]:
         "metrics": _metrics(trial, standings.metrics),
         "rank": standing.rank if standing else None,
         "confirmed": standing.confirmed if standing else None,
-        "cause": cause(trial.symptom).words if trial.symptom else "",
+        "cause": cause(trial.cause).words if trial.cause else "",
         "orders": [order for order in orders if order.number == trial.number],
         "let_go": told(reading.folder.trial(trial.number)),
         "pictures": [

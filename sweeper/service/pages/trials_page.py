@@ -110,7 +110,7 @@ def _fits(trial: Trial, words: str) -> bool:
     if not words.strip():
         return True
     settings = " ".join(f"{short_path(p)}={setting(v)}" for p, v in trial.values.items())
-    text = f"{trial.name} {trial.role} {trial.cell or ''} {trial.symptom or ''} {settings}"
+    text = f"{trial.name} {trial.role} {trial.cell or ''} {trial.cause or ''} {settings}"
     return all(word in text.casefold() for word in words.casefold().split())
 
 
