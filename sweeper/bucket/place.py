@@ -38,7 +38,7 @@ def given_bucket() -> str:
     """What the environment says, without a slash at its end; empty where it names no bucket.
 
     Raises:
-        UserError: that is no address of a bucket.
+        UserError: that is not an address of a bucket.
     """
     address = os.environ.get(BUCKET_VARIABLE, "").rstrip("/")
     scheme, found, place = address.partition("://")
@@ -52,8 +52,8 @@ def given_bucket() -> str:
         return address
     known = ", ".join(f"{one}:///" if one == _FOLDER else f"{one}://" for one in SCHEMES)
     raise UserError(
-        f"{BUCKET_VARIABLE} is {redacted(address)!r}, which is no bucket's address; expected one "
-        f"of {known} and a place, such as s3://bucket/sweeps"
+        f"{BUCKET_VARIABLE} is {redacted(address)!r}, which is not a bucket's address; expected "
+        f"one of {known} and a place, such as s3://bucket/sweeps"
     )
 
 

@@ -75,7 +75,7 @@ def train(
     from trials.metrics.extractor_training import check_trainable, train_extractor, usual_epochs
 
     if not out.parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {out.parent}")
+        raise UserError(f"--out {out}: there is not a folder {out.parent}")
     if out.is_dir():
         raise UserError(f"--out {out}: that is a folder")
     where = Home.at(home)
@@ -153,7 +153,7 @@ def _given(what: str) -> dict[str, Any]:
     close = nearest(what, DataSource.all())
     hint = f"; did you mean '{close}'?" if close else ""
     raise UserError(
-        f"{what} is no sweep file, source of data, folder, .npz or .parquet that is there{hint}"
+        f"{what} is not a sweep file, source of data, folder, .npz or .parquet that is there{hint}"
     )
 
 

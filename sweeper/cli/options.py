@@ -21,7 +21,7 @@ def _folder(text: str) -> Path:
 def given_address(text: str) -> str:
     """An address as an option gives it."""
     if not text:  # a variable of a script that is not set, which is not to mean the usual address
-        raise typer.BadParameter("an empty text is no address")
+        raise typer.BadParameter("an empty text is not an address")
     return text
 
 

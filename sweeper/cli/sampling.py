@@ -110,7 +110,7 @@ def _check_file(file: Path, count: int) -> None:
     if file.suffix.lower() not in (".png", ".npz"):
         raise UserError(f"--out {file}: expected a name that ends in .png or .npz")
     if not file.parent.is_dir():
-        raise UserError(f"--out {file}: there is no folder {file.parent}")
+        raise UserError(f"--out {file}: there is not a folder {file.parent}")
     if file.is_dir():
         raise UserError(f"--out {file}: that is a folder")
     if file.suffix.lower() == ".png" and count > MOST_IN_A_PICTURE:

@@ -142,7 +142,9 @@ def checked_address(address: str) -> str:
     extra = parts.query or parts.fragment or parts.username or parts.password
     if parts.scheme not in ("http", "https") or not parts.hostname or extra:
         shown = without_user(address)
-        raise UserError(f"{shown!r} is no server's address; expected https://HOST or http://…:8470")
+        raise UserError(
+            f"{shown!r} is not a server's address; expected https://HOST or http://…:8470"
+        )
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
@@ -163,5 +165,5 @@ def checked_token(token: str) -> str:
     """
     plain = token.strip()
     if not plain or not plain.isascii() or not plain.isprintable() or " " in plain:
-        raise UserError("that is no token: one looks like swp_…, and has no blanks inside")
+        raise UserError("that is not a token: one looks like swp_…, and has no blanks inside")
     return plain

@@ -68,7 +68,7 @@ def file_of(address: str) -> Path | None:
     """The file of SQLite at this address; None of another database, or one in memory.
 
     Raises:
-        UserError: it is no address.
+        UserError: it is not an address.
     """
     from sqlalchemy.engine import make_url
 

@@ -189,7 +189,7 @@ def named_cluster(environment: Mapping[str, str]) -> tuple[str, str] | None:
     """The cluster that $RAY_ADDRESS names, and where it takes jobs; None where it names none.
 
     Raises:
-        UserError: it is no address of a head.
+        UserError: it is not an address of a head.
     """
     address = environment.get(ADDRESS_VARIABLE, "")
     if not address:

@@ -53,7 +53,7 @@ def _public(settings: ServiceSettings) -> Iterator[Problem]:
         usable = usable and parts.scheme in ("http", "https") and "@" not in parts.netloc
         usable = usable and parts.path in ("", "/") and not parts.query and not parts.fragment
     if not usable:
-        what = f"{without_user(settings.public)} is no address of a server"
+        what = f"{without_user(settings.public)} is not a server address"
         yield Problem("--public", what, "https://NAME or https://NAME:PORT, without a path")
 
 
@@ -86,18 +86,18 @@ def _proxies(settings: ServiceSettings) -> Iterator[Problem]:
         try:
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
-            what = f"{proxy!r} is no address"
+            what = f"{proxy!r} is not an address"
             yield Problem("--proxy", what, "an address or network, 10.0.0.5 or 10.0.0.0/28")
 
 
 def _places(settings: ServiceSettings) -> Iterator[Problem]:
     for root in settings.roots:
         if not root.is_dir():
-            yield Problem("--root", f"{root} is no folder", "one that the workers see too")
+            yield Problem("--root", f"{root} is not a folder", "one that the workers see too")
     for store in settings.stores:
         parts = urlsplit(store)
         if parts.scheme not in EXTRAS or not parts.netloc or secrets_in(store):
-            what = f"{without_user(store)} is no address of a store"
+            what = f"{without_user(store)} is not the address of a store"
             known = ", ".join(f"{scheme}://" for scheme in EXTRAS)
             yield Problem("--store", what, f"one of {known} with a bucket, and without a secret")
 

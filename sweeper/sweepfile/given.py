@@ -26,7 +26,7 @@ def _copied(document: Document, value: Any, at: Path) -> Any:
     if isinstance(value, list):
         return [_copied(document, item, (*at, place)) for place, item in enumerate(value)]
     if isinstance(value, int | float) and not is_kept(value):
-        document.refuse(at, f"{shown(value)} is too large or NaN", "a finite number")
+        document.refuse(at, f"{shown(value)} is too large or not a number", "a finite number")
         return None
     if isinstance(value, str) and (unkept := UNKEPT.search(value)):
         document.refuse(at, f"holds the character U+{ord(unkept[0]):04X}", "text")

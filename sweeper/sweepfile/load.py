@@ -315,7 +315,7 @@ def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | N
 
 
 def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The base with the file's `health` and `parts` merged into it; None when it is no mapping."""
+    """The base with `health` and `parts` merged into it; None where it is not a mapping."""
     if root.get("base") is None:
         document.add(("base",), "is missing", "a trial config, such as {data: {name: digits}}")
     base = dict(_mapping(document, root, "base", "a trial config"))

@@ -123,7 +123,7 @@ def apply(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     `ema: {decay: …}`.
 
     Raises:
-        ValueError: a path leads through what is no mapping.
+        ValueError: a path leads through what is not a mapping.
     """
     config = deepcopy(dict(base))
     # Shorter paths first: a choice of the loss stands before that loss's margin.

@@ -33,7 +33,7 @@ def tracking_uri(home: Path, configured: str | None = None) -> str:
     try:
         urlsplit(uri)
     except ValueError as error:
-        raise TrackingError(f"{without_user(uri)} is no address: {error}") from error
+        raise TrackingError(f"{without_user(uri)} is not an address: {error}") from error
     for secret in secrets_in(uri):
         where = (
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or into MLFLOW_TRACKING_TOKEN"
@@ -59,7 +59,7 @@ def _own_database(home: Path) -> str:
 
 
 def _scheme(uri: str) -> str:
-    """`postgresql` of `PostgreSQL+psycopg://…`; empty where it is no address."""
+    """`postgresql` of `PostgreSQL+psycopg://…`; empty where it is not an address."""
     return uri.partition("://")[0].partition("+")[0].lower() if "://" in uri else ""
 
 

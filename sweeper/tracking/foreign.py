@@ -80,7 +80,9 @@ class Meanings(BaseModel):
 def _checked(place: str) -> str:
     kind, dot, name = place.partition(".")
     if kind not in KINDS or not dot or not name:
-        raise ValueError(f"'{place}' is no place in a run; expected metrics., params. or tags.NAME")
+        raise ValueError(
+            f"'{place}' is not a place in a run; expected metrics., params. or tags.NAME"
+        )
     return place
 
 
@@ -95,7 +97,7 @@ def read_mapping(path: Path) -> Meanings:
     except SpecError as error:  # it is no sweep's
         raise UserError("not a valid mapping:", error.problems) from error
     if document.readable and not isinstance(document.root, dict):
-        document.add((), "is no mapping", "a mapping that begins with `objective: metrics.NAME`")
+        document.add((), "is not a mapping", "a mapping that begins with `objective: metrics.NAME`")
     if isinstance(document.root, dict):
         try:
             meanings = Meanings.model_validate(document.root)

@@ -524,7 +524,7 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
 ) -> None:
     sweep = Home.at(tmp_path).sweep("probe")
     for given, told in {
-        "s4://bucket": "'s4://bucket', which is no bucket's address; expected one of s3://, gs",
+        "s4://bucket": "'s4://bucket', which is not a bucket's address; expected one of s3://, gs",
         "/shared/sweeps": "no bucket's address; expected one of s3://, gs://, az://, file://",
         "hf://datasets/me": "expected one of s3://",
         "file://bucket/sweeps": "'file://bucket/sweeps', which is .* az://, file:/// and a place",

@@ -351,7 +351,7 @@ def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
         (["export", "begun", "-o", "."], ". cannot be written: Is a directory"),
         (["export", "begun", "-o", "/"], "/ cannot be written: Is a directory"),
         (["train", "dcgan", "--threads", "100000"], "1024"),
-        (["sync", "begun", "--to", ""], "an empty text is no address"),
+        (["sync", "begun", "--to", ""], "an empty text is not an address"),
         (["logs", "begun", "99"], "has no trial 99"),
         (["ablate", "begun"], "no completed trial"),
         (["ablate", "begun", "--from", "7"], "has no trial 7"),

@@ -154,7 +154,7 @@ def test_the_verb_draws_the_winner_as_a_picture_or_an_array(
         (["two", "1", "--class", "1"], "not trained on labels"),
         (["two", "1", "--truncation", "0"], "expected a number above 0"),
         (["two", "1", "-o", "a.jpg"], "ends in .png or .npz"),
-        (["two", "1", "-o", "nowhere/a.png"], "there is no folder nowhere"),
+        (["two", "1", "-o", "nowhere/a.png"], "there is not a folder nowhere"),
         (["two", "1", "-n", "5000"], "-o FILE.npz"),
         (["two", "--server", "http://127.0.0.1:9"], "on its machine"),
     ],

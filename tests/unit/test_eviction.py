@@ -297,7 +297,9 @@ def test_a_trial_moves_without_a_try_and_nothing_begins_where_the_machine_goes(
     assert sweep.at_work[0].avoid == ()
     sweep.conductor.setbacks.notice(HERE.node, "here", "EC2 will terminate it")
     sweep.conductor.setbacks.notice(HERE.node, "here", "EC2 will terminate it")
-    assert notes(sweep) == ["here is about to go (EC2 will terminate it): its trials move"]
+    assert notes(sweep) == [
+        "here is about to be taken away (EC2 will terminate it): its trials move"
+    ]
     sweep.leave(0)
     sweep.report(1)
     assert set(sweep.at_work) == {1}  # on the other machine

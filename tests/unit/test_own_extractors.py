@@ -267,7 +267,7 @@ def test_the_verb_trains_on_the_data_of_a_sweep_file_that_already_names_the_netw
         (["digits", "--set", "size=9"], "data.size: 9 is not possible"),
         (["."], "data.size: is missing"),
         (["none.yaml"], "none.yaml: cannot be read"),
-        (["digits", "-o", "nowhere/x"], "there is no folder nowhere"),
+        (["digits", "-o", "nowhere/x"], "there is not a folder nowhere"),
     ],
 )
 def test_the_verb_says_what_is_wrong(

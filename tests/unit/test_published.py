@@ -275,7 +275,7 @@ def test_a_home_that_has_given_a_sweep_up_deletes_nothing_of_the_one_that_has_it
     shutil.copytree(first.path, kept)
     assert remove_sweep(first, first.sweep("probe"), elsewhere)
     told = "are removed: all else now belongs to "
-    assert f"{first.path}/probe {told}{second.path}/probe by now" in caplog.text
+    assert f"{first.path}/probe {told}{second.path}/probe\n" in caplog.text
     assert not first.sweep("probe").path.exists()
     assert not runs.called
     shutil.copytree(kept, first.path, dirs_exist_ok=True)
@@ -309,7 +309,7 @@ def test_a_winner_of_which_nothing_has_come_here_yet_is_scored(
     with monkeypatch.context() as away:
         away.setattr(Store, "listed", mock.Mock(side_effect=BucketAway("no answer")))
         assert scoring.due() == []
-    again = "no answer; run the sweep again to fetch the rest"
+    again = "no answer; run the sweep again to measure it"
     assert scoring.message == f"trial {winner.number:05d} has no final score: {again}"
     assert scoring.due() == [winner.number]
     assert scoring.message == ""

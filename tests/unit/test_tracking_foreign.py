@@ -21,7 +21,7 @@ from sweeper.tracking.runs import find_runs
             "map.yaml:2: objective: is given",
         ),
         ("objective: metrics.fid\ngoal: mini\nseeed: params.s\n", "map.yaml:3: seeed: there is no"),
-        ("objective: fid\n", "map.yaml:1: objective: 'fid' is no place in a run"),
+        ("objective: fid\n", "map.yaml:1: objective: 'fid' is not a place in a run"),
         (
             "parameters: {lr: lr}\nobjective: metrics.fid\n",
             "map.yaml:1: parameters: 'lr' is no",

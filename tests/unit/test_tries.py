@@ -90,7 +90,7 @@ def test_every_problem_is_told_at_once_with_its_line() -> None:
     assert "is not one of its values" in told["search.try[1].optimizer.generator.lr"]
     assert "is not one of its values" in told["search.try[1].networks.generator.width"]
     assert "only where tricks.ema is True" in told["search.try[2].tricks.ema.decay"]
-    assert "leaves networks.generator.width open" in told["search.try[3]"]
+    assert "leaves networks.generator.width out" in told["search.try[3]"]
     assert "same configuration as search.try[4]" in told["search.try[5]"]
     with pytest.raises(SpecError, match=r"search.try.*a mapping"):
         parse_sweep(text(given[-1]))

@@ -56,7 +56,7 @@ def text_of_json(body: bytes) -> str:
         raise _unread("is nested too deeply") from error
     except ValueError as error:
         raise _unread(f"is not JSON: {error}", getattr(error, "lineno", None)) from error
-    raise _unread("is no mapping", expected="{name: …, base: …, parameters: …, limits: …}")
+    raise _unread("is not a mapping", expected="{name: …, base: …, parameters: …, limits: …}")
 
 
 def text_of_yaml(body: bytes) -> str:
@@ -101,7 +101,7 @@ def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number that a sweep file can hold")
+    raise ValueError(f"{word} is not a number that a sweep file can hold")
 
 
 def _unread(message: str, line: int | None = None, expected: str = "") -> SpecError:

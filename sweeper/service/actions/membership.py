@@ -95,7 +95,7 @@ def change_person(service: Service, caller: Caller, name: str, given: dict[str, 
         raise UserError(f"a weight is a number from 0.01 to 100, not {weight}")
     for key in ("max_parallel", "max_gpus", "gpu_hours_month"):
         if (value := given.get(key)) is not None and not 0 <= value <= 1e9:
-            raise UserError(f"{key.replace('_', ' ')}: {value} is no quota; expected 0 or more")
+            raise UserError(f"{key.replace('_', ' ')}: {value} is not a quota; expected 0 or more")
     with service.database.writing() as session:
         person = accounts.person_named(session, name)
         if person is None:

@@ -43,7 +43,9 @@ def read_cursor(cursor: str | None, sort: str, kinds: Sequence[type]) -> tuple[A
             return tuple(key)
     except (ValueError, TypeError, RecursionError):
         pass
-    fault = Fault(where="query.cursor", what="is no cursor of this list", expected="`next` of it")
+    fault = Fault(
+        where="query.cursor", what="is not a cursor of this list", expected="`next` of it"
+    )
     raise Refusal(422, "invalid", "The cursor is not one of this list.", problems=[fault])
 
 

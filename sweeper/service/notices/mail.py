@@ -93,7 +93,9 @@ class Email(Channel):
 
     def check(self, target: str) -> None:
         if not _ADDRESS.fullmatch(target):
-            raise UserError(f"{target!r} is no e-mail address; expected one, as ada@lab.example")
+            raise UserError(
+                f"{target!r} is not an e-mail address; expected one, as ada@lab.example"
+            )
         self._known_server()
 
     def shown(self, target: str) -> str:

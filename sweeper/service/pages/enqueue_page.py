@@ -80,7 +80,7 @@ def _values(text: str) -> Mapping[str, Any]:
     """The settings that a text has, by path.
 
     Raises:
-        SpecError: it is no mapping.
+        SpecError: it is not a mapping.
     """
     document = read_document(unix(text), FILE)
     if document.readable and not isinstance(document.root or {}, Mapping):

@@ -57,7 +57,7 @@ class Scope(IntEnum):
         if word not in words:
             close = nearest(word, words)
             hint = f"; did you mean {close!r}?" if close else ""
-            raise UserError(f"{word!r} is no scope of a token: expected {', '.join(words)}{hint}")
+            raise UserError(f"{word!r} is not a token scope: expected {', '.join(words)}{hint}")
         return cls[word.upper()]
 
 
@@ -133,7 +133,9 @@ def add_token(
         UserError: it can have no such length of life; or there are as many as anybody may have.
     """
     if days is not None and not 0 < days < 36500:
-        raise UserError(f"{days:g} is no number of days that a token can last: above 0, to 36,499")
+        raise UserError(
+            f"{days:g} is not a number of days that a token can last: above 0, to 36,499"
+        )
     if sum(map(_is_valid, tokens_of(session, person))) >= MOST_TOKENS:
         raise UserError(f"{person.name} has {MOST_TOKENS} tokens: revoke one first")
     identifier = base64.b32encode(secrets.token_bytes(5)).decode().lower()

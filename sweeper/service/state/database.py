@@ -197,7 +197,7 @@ def _engine(url: str) -> Engine:
         engine = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
     except exc.ArgumentError as error:
         raise UserError(
-            f"{redacted(url)} is no address of a database; expected "
+            f"{redacted(url)} is not a database address; expected "
             "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE.db"
         ) from error
     except ImportError as error:
