@@ -525,7 +525,7 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
     sweep = Home.at(tmp_path).sweep("probe")
     for given, told in {
         "s4://bucket": "'s4://bucket', which is not a bucket's address; expected one of s3://, gs",
-        "/shared/sweeps": "no bucket's address; expected one of s3://, gs://, az://, file://",
+        "/shared/sweeps": "not a bucket's address; expected one of s3://, gs://, az://, file://",
         "hf://datasets/me": "expected one of s3://",
         "file://bucket/sweeps": "'file://bucket/sweeps', which is .* az://, file:/// and a place",
         "s3://key:word@bucket/a": r"'s3://key:\*\*\*@bucket/a', which holds a secret",
