@@ -74,7 +74,7 @@ ResumeOption = Annotated[
 Symptoms = Annotated[
     list[str] | None,
     typer.Argument(
-        help="With --retry-failed: retry only trials that failed by these causes.", metavar="CAUSE"
+        help="With --retry-failed: retry only trials that failed for these causes.", metavar="CAUSE"
     ),
 ]
 TrialNumber = Annotated[int, typer.Argument(min=0, help="Number of a trial.", metavar="TRIAL")]

@@ -63,7 +63,7 @@ def run(
 
     An interrupted sweep continues from its checkpoints. A sweep whose limits were raised continues
     until it reaches them. Trials that failed for reasons outside their configuration are retried;
-    --retry-failed retries all failed trials, or those with the symptoms named after it.
+    --retry-failed retries all failed trials, or those with the causes named after it.
 
     On a server, the sweep is submitted and followed. Ctrl-C ends only the view.
     """
