@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,12 @@ def test_it_leads_at_first_and_a_wrong_one_does_not_keep_the_optimum_away(tmp_pa
     assert any(one["size"] == 64 for one in found[20:])
     assert drawn(sweep(wrong), tmp_path / "b", 12, reopen=True) == found[:12]
     assert drawn(sweep(None), tmp_path / "c", 5) != found[:5]
+
+
+def test_a_model_of_a_single_trial_proposes_by_both(tmp_path: Path) -> None:
+    spec = sweep({"lr": {"center": 5e-3, "spread": 0.15}})
+    early = replace(spec, search=spec.search.model_copy(update={"startup_trials": 1}))
+    assert len(drawn(early, tmp_path, 3)) == 3
 
 
 FILE = """
