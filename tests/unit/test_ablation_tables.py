@@ -267,6 +267,27 @@ def test_a_plain_search_is_listed_best_first_without_tests() -> None:
     assert column(largest, "cell") == ["trial 00000"]
 
 
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_trial_that_took_weights_over_is_a_run_of_no_configuration(confirmed: bool) -> None:
+    records = [
+        {"number": n, "state": "completed", "role": "search", "values": {"lr": 1e-3}, "seed": n,
+         "objective": 1.0 + n, "took_over": n in (2, 3), "protocol": PROTOCOL}
+        for n in range(4)
+    ] + [
+        {"number": 4 + n, "state": "completed", "role": "replicate", "of": 2,
+         "values": {"lr": 1e-3}, "seed": 100 + n, "objective": 1.0 + n, "protocol": PROTOCOL}
+        for n in range(2 * confirmed)
+    ]  # fmt: skip
+    table = build_table(trial_table(records), metric="fid")
+    (note,) = [one for one in table.notes if one.startswith("Took weights over")]
+    if confirmed:
+        assert "in the search: trial 00002; fresh seeds trained the last settings" in note
+    else:
+        assert column(table, "cell") == ["trial 00000", "trial 00002", "trial 00003"]
+        assert table.raw()["n"].to_pylist() == [2, 1, 1]
+        assert "trial 00002 and trial 00003; the value is of several settings" in note
+
+
 # Refusals ---------------------------------------------------------------------------------------
 
 

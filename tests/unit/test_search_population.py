@@ -169,6 +169,26 @@ def test_who_confirms_a_population_is_told_that_fresh_seeds_repeat_no_take_over(
         assert any(told in one for one in warnings) is expected
 
 
+BATCH = Parameter("batch_size", Values((16, 32)))
+CRITIC = Parameter(STEPS.path, Values((1, 2, 5)))
+
+
+def test_numbers_of_a_list_are_drawn_anew_and_what_cannot_be_perturbed_is_told(
+    tmp_path: Path,
+) -> None:
+    base = {"data": {"name": "digits"}, "evaluation": {"every": 10}, "steps": 100}
+    spec = replace(sweep(), base=base, limits=Limits(trials=8))
+    for parameters, idle in (((CRITIC, LOSS), False), ((BATCH, LOSS), True), ((WIDTH, LOSS), True)):
+        told = overview_of(replace(spec, parameters=parameters), Home(tmp_path))["warnings"]
+        assert any("pbt can perturb none" in one for one in told) is idle
+    population = PopulationBased.of(replace(spec, parameters=(CRITIC, BATCH, LOSS)))
+    given = {CRITIC.path: 2, BATCH.path: 32, LOSS.path: "wgan"}
+    found = [population.explore(given, np.random.default_rng(seed)) for seed in range(60)]
+    assert {(one[LOSS.path], one[BATCH.path]) for one in found} == {("wgan", 32)}
+    assert {one[CRITIC.path] for one in found} == {1, 2, 5}
+    assert sum(one[CRITIC.path] == 2 for one in found) > 30
+
+
 def test_whoever_comes_first_has_nobody_to_copy():
     curves, known = population(20)
     assert rule().take_over(7, {7: curves[7]}, known) is None

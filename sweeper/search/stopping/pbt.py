@@ -9,7 +9,7 @@ it copies those of the best share that are there. A decision is drawn from the s
 trial and the milestone, and written into the ledger before it is acted upon.
 
 Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
-the rest comes with the weights. The study's own parameters stay those that the trial began with.
+numbers of a list are drawn anew or kept, and the rest comes with the weights. The study's own parameters stay those that the trial began with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sweeper.search.stopping_rule import (
     first_at,
     steps_between_evaluations,
 )
-from sweeper.sweepfile.domains import Parameter, Range, exact
+from sweeper.sweepfile.domains import Parameter, Range, Values, exact
 from sweeper.sweepfile.space import walk
 from trials.part import knob
 
@@ -53,7 +53,12 @@ class PopulationBased(StoppingRule):
             None, "training steps between two generations; by default one evaluation", ge=1
         )
         quantile: float = knob(0.25, "the worst share that copies the best share", gt=0, le=0.5)
-        resample: float = knob(0.25, "chance that a value is drawn again, not nudged", ge=0, le=1)
+        resample: float = knob(
+            0.25,
+            "chance that a value is drawn again, not nudged (one of a list: not kept)",
+            ge=0,
+            le=1,
+        )
 
         def settled(self, base: Mapping[str, Any]) -> Self:
             """With an interval of one evaluation, and a grace of one interval."""
@@ -112,11 +117,9 @@ class PopulationBased(StoppingRule):
     def explore(self, values: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """The donor's settings, each that may change either nudged or drawn again."""
         explored = dict(values)
-        parameters = self.sweep.parameters
-        conditions = {path for parameter in parameters for path in parameter.when}
-        for parameter in parameters:
+        for parameter in self._changeable():
             path = parameter.path
-            if path in values and path not in conditions and _may_change(parameter):
+            if path in values:
                 draws, factor = rng.random(2), FACTORS[int(rng.integers(2))]
                 explored[path] = (
                     at(parameter, draws[1])
@@ -125,16 +128,36 @@ class PopulationBased(StoppingRule):
                 )
         return explored
 
+    def doubts(self, trials: int | None) -> Iterable[str]:
+        if not self._changeable():
+            yield (
+                "scheduler: pbt can perturb none of these parameters: it nudges ranges and draws "
+                "numbers of a list anew, where neither the networks' shape nor another parameter "
+                "hangs on them; a trial that takes weights over becomes a copy"
+            )
+
+    def _changeable(self) -> list[Parameter]:
+        parameters = self.sweep.parameters
+        conditions = {path for parameter in parameters for path in parameter.when}
+        return [one for one in parameters if one.path not in conditions and _may_change(one)]
+
 
 def _may_change(parameter: Parameter) -> bool:
     from trials.roles import shapes_weights  # imports torch
 
-    return isinstance(parameter.domain, Range) and not shapes_weights(parameter.path)
+    domain = parameter.domain
+    numeric = isinstance(domain, Range) or (
+        isinstance(domain, Values)
+        and domain.size() > 1
+        and all(type(value) in (int, float) for value in domain.values)
+    )
+    return numeric and not shapes_weights(parameter.path)
 
 
 def _nudged(parameter: Parameter, value: float, factor: float) -> Any:
     domain = parameter.domain
-    assert isinstance(domain, Range)
+    if not isinstance(domain, Range):
+        return value
     nudged = min(max(value * factor, domain.low), domain.high)
     if domain.integer and round(nudged) == value:
         nudged = min(max(value + (1 if factor > 1 else -1), domain.low), domain.high)
