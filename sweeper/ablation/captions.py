@@ -102,11 +102,12 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
     told = any(column.key == "p" for column in columns)
     if told and context.comparisons is not None and "t" in context.comparisons.test:
         tests = zip(_pairs(context), context.comparisons.test, strict=True)
-        pairs = [n for n, test in tests if test == "t"]
-        finest = 2.0 ** (1 - min(pairs))
+        pairs = {n for n, test in tests if test == "t"}
+        ends = sorted({min(pairs), max(pairs)})
+        finest = " to ".join(f"{2.0 ** (1 - n):.3g}" for n in ends)
         notes.append(
-            f"with {min(pairs)} pairs a sign-flip p cannot be below {finest:.3g}, too coarse for "
-            f"{_comparisons(context.comparisons.family)}: Student's t is used there"
+            f"with {' to '.join(map(str, ends))} pairs a sign-flip p cannot be below {finest}, "
+            f"too coarse for {_comparisons(context.comparisons.family)}: Student's t is used there"
         )
     if any(column.key == "difference" for column in columns):
         notes += _unlike_noise(context)

@@ -77,9 +77,9 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     cell), `values` (searched parameters by dotted path), `config` (the full trial config),
     `objective` (a number, or one a objective), `best`, `steps`, `started` and `ended` (or
     `seconds`), `symptom`, `reason`, `protocol` (mapping), `comparable` (yes by default),
-    `took_over` (no by default), `rank`, `seed`, `tricks` (name → on) and `metrics` (name → value, or
-    step → name → value, of which the last step counts). Where `seed` or `tricks` are not given they
-    are read from `values` and `config`.
+    `took_over` (no by default), `rank`, `seed`, `tricks` (name → on) and `metrics` (name →
+    value, or step → name → value, of which the last step counts). Where `seed` or `tricks` are not
+    given they are read from `values` and `config`.
     """
     rows = sorted(records, key=lambda record: int(record["number"]))
     numbers = [int(row["number"]) for row in rows]

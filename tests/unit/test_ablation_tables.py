@@ -221,7 +221,11 @@ def test_small_samples_say_that_t_is_used_and_why() -> None:
     records = study_records(seeds=5)
     table = build_table(trial_table(records), reference="full", metric="fid")
     assert "paired t test" in table.caption
-    assert any("cannot be below 0.0625" in note for note in table.notes)
+    assert any("With 5 pairs a sign-flip p cannot be below 0.0625" in note for note in table.notes)
+    fewer = [one for one in records if "diff" not in one["cell"] or one["config"]["seed"] > 0]
+    table = build_table(trial_table(fewer), reference="full", metric="fid")
+    told = "With 4 to 5 pairs a sign-flip p cannot be below 0.125 to 0.0625, too coarse"
+    assert any(told in note for note in table.notes)
 
 
 def test_every_column_can_be_chosen_and_exports_numbers() -> None:

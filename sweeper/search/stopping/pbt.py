@@ -9,7 +9,8 @@ it copies those of the best share that are there. A decision is drawn from the s
 trial and the milestone, and written into the ledger before it is acted upon.
 
 Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
-numbers of a list are drawn anew or kept, and the rest comes with the weights. The study's own parameters stay those that the trial began with.
+numbers of a list are drawn anew or kept, and the rest comes with the weights. The study's own
+parameters stay those that the trial began with.
 """
 
 from __future__ import annotations
