@@ -70,6 +70,19 @@ def test_a_belief_is_a_density_on_the_scale_that_is_drawn_on() -> None:
     assert Belief(on=0.8).log_density(ON, True) == pytest.approx(np.log(0.8))
 
 
+@pytest.mark.parametrize("center", [0.0, 0.1, 0.9])
+def test_draws_from_a_range_in_steps_are_by_its_density(center: float) -> None:
+    tenths = Parameter("x", Range(0.0, 1.0, step=0.1))
+    belief = Belief(center=center, spread=0.08)
+    points = list(tenths.domain.points())
+    density = np.exp([belief.log_density(tenths, point) for point in points])
+    rng = np.random.default_rng(0)
+    drawn = [belief.draw(tenths, rng) for _ in range(4000)]
+    found = [np.mean([one == point for one in drawn]) for point in points]
+    # A bin holds the mean of the density over it, which is not quite that of its middle.
+    np.testing.assert_allclose(found, density / density.sum(), atol=0.04)
+
+
 def sweep(prior: dict[str, Any] | None, trials: int = 30) -> Sweep:
     search = Tpe.Config(seed=1, startup_trials=5, start_with_base=False, prior=prior)
     return Sweep("believed", {}, (LR, SIZE), search=search, limits=Limits(trials=trials))
