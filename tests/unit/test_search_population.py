@@ -169,6 +169,25 @@ def test_who_confirms_a_population_is_told_that_fresh_seeds_repeat_no_take_over(
         assert any(told in one for one in warnings) is expected
 
 
+@pytest.mark.parametrize(
+    ("domain", "value", "expected"),
+    [
+        (Range(0.0, 0.5, step=0.1), 0.2, {0.1, 0.3}),
+        (Range(0.0, 0.5, step=0.1), 0.0, {0.0, 0.1}),
+        (Range(32, 128, step=32, integer=True), 32, {32, 64}),
+        (Range(0.0, 1.0, step=0.25), 1.0, {0.75, 1.0}),
+    ],
+)
+def test_a_nudge_is_never_lost_in_rounding(
+    domain: Range, value: float, expected: set[float]
+) -> None:
+    knob = Parameter("tricks.ema.decay", domain)
+    spec = replace(sweep(resample=0.0), parameters=(knob,))
+    rng = np.random.default_rng(0)
+    found = [PopulationBased.of(spec).explore({knob.path: value}, rng) for _ in range(20)]
+    assert {one[knob.path] for one in found} == expected
+
+
 BATCH = Parameter("batch_size", Values((16, 32)))
 CRITIC = Parameter(STEPS.path, Values((1, 2, 5)))
 

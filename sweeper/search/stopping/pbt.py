@@ -130,6 +130,12 @@ class PopulationBased(StoppingRule):
         return explored
 
     def doubts(self, trials: int | None) -> Iterable[str]:
+        share = self.config.quantile
+        if trials is not None and math.floor(trials * exact(share)) == 0:
+            yield (
+                f"scheduler: pbt will never act: the worst share, {share:g} of {trials:,} trials, "
+                "is not one"
+            )
         if not self._changeable():
             yield (
                 "scheduler: pbt can perturb none of these parameters: it nudges ranges and draws "
@@ -159,7 +165,8 @@ def _nudged(parameter: Parameter, value: float, factor: float) -> Any:
     domain = parameter.domain
     if not isinstance(domain, Range):
         return value
-    nudged = min(max(value * factor, domain.low), domain.high)
-    if domain.integer and round(nudged) == value:
-        nudged = min(max(value + (1 if factor > 1 else -1), domain.low), domain.high)
-    return domain.snap(nudged)
+    nudged = domain.snap(min(max(value * factor, domain.low), domain.high))
+    if domain.step is not None and nudged == domain.snap(value):  # lost in rounding
+        moved = value + (domain.step if factor > 1 else -domain.step)
+        nudged = domain.snap(min(max(moved, domain.low), domain.high))
+    return nudged
