@@ -44,6 +44,7 @@ def overview_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str
     from sweeper.search.learning import gathered, otherwise_in_words
     from sweeper.search.repeats import repeats_in_words
     from sweeper.search.sampler import at_random_in_words
+    from sweeper.search.stopping_rule import StoppingRule
     from sweeper.sweepfile.rungs import idle_in_words
     from trials.config import load_config
     from trials.data import cheap_warnings, open_data, survey
@@ -57,12 +58,14 @@ def overview_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str
         "plan": plan_in_words(sweep, trials),
         "warnings": _advice(sweep) + _of_an_extractor_on_strange_data(config, cache),
     }
-    sentences = (
+    sentences: tuple[str, ...] = (
         repeats_in_words(sweep),
         at_random_in_words(sweep),
         idle_in_words(sweep),
         _fresh_seeds_in_words(sweep),
     )
+    if not sweep.is_ablation:
+        sentences += tuple(StoppingRule.of(sweep).doubts(trials))
     found["warnings"] += [*filter(None, sentences), *otherwise_in_words(learned)]
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)

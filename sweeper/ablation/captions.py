@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from sweeper.ablation.column import Column, Context
 from sweeper.ablation.comparison import BestSet
 from sweeper.ablation.intervals import METHOD_NAMES
-from sweeper.ablation.matrix import Outcomes
+from sweeper.ablation.matrix import Outcomes, took_over
 from sweeper.protocols import CONFIGURED
-from sweeper.wording import seeds_text
+from sweeper.wording import few, seeds_text
 
 TEST_NAMES = {"sign_flip": "exact paired sign-flip test", "t": "paired t test"}
 
@@ -96,14 +98,16 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
         )
     if outcomes.without_cell:
         notes.append(f"{_runs(outcomes.without_cell)} without a cell: left out")
+    notes += _take_overs(context)
     told = any(column.key == "p" for column in columns)
     if told and context.comparisons is not None and "t" in context.comparisons.test:
         tests = zip(_pairs(context), context.comparisons.test, strict=True)
-        pairs = [n for n, test in tests if test == "t"]
-        finest = 2.0 ** (1 - min(pairs))
+        pairs = {n for n, test in tests if test == "t"}
+        ends = sorted({min(pairs), max(pairs)})
+        finest = " to ".join(f"{2.0 ** (1 - n):.3g}" for n in ends)
         notes.append(
-            f"with {min(pairs)} pairs a sign-flip p cannot be below {finest:.3g}, too coarse for "
-            f"{_comparisons(context.comparisons.family)}: Student's t is used there"
+            f"with {' to '.join(map(str, ends))} pairs a sign-flip p cannot be below {finest}, "
+            f"too coarse for {_comparisons(context.comparisons.family)}: Student's t is used there"
         )
     if any(column.key == "difference" for column in columns):
         notes += _unlike_noise(context)
@@ -111,6 +115,29 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
         notes.append(f"the first {shown} of {len(outcomes.cells)} configurations")
     notes += protocol_notes(outcomes)
     return tuple(note[0].upper() + note[1:] for note in notes)
+
+
+def _take_overs(context: Context) -> list[str]:
+    """Rows of trials that took weights over in the search, and what their numbers are of."""
+    first = context.outcomes.first_rows
+    if first is None or context.kind == "cells":
+        return []
+    key = "of" if context.kind == "confirmation" else "number"
+    taken = np.asarray(context.data["number"])[took_over(context.data)]
+    rows = np.isin(context.data[key].take(first).to_pylist(), taken)
+    shown = [context.outcomes.cells[row] for row in context.index if row >= 0 and rows[row]]
+    if not shown:
+        return []
+    named = few(shown)
+    if context.kind == "trials":
+        return [
+            f"took weights over on the way: {named}; the value is of several settings, of which "
+            "the last are shown, and such a trial is a run of no configuration"
+        ]
+    return [
+        f"took weights over in the search: {named}; fresh seeds trained the last settings from the "
+        "first step, without these weights"
+    ]
 
 
 def _unlike_noise(context: Context) -> list[str]:

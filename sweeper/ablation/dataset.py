@@ -7,6 +7,7 @@ One row a trial, in the order of their numbers:
     symptom, reason                                why it was pruned or failed
     protocol, protocol.FIELD                       how it was measured: short hash, and the fields
     comparable                                     whether by the protocol that its sweep has now
+    took_over                                      whether it ever went on from another's weights
     rank                                           its place in the sweep's standings, if it has one
     param.PATH                                     one column a searched parameter, seed excepted
     trick.NAME                                     on or off in the full configuration
@@ -39,6 +40,7 @@ from trials.files import atomic_write
 FORMAT = b"1"
 SEED = "seed"
 COMPARABLE = "comparable"
+TOOK_OVER = "took_over"
 
 FIXED = pa.schema(
     [
@@ -59,6 +61,7 @@ FIXED = pa.schema(
         pa.field("protocol", pa.string()),
         pa.field("rank", pa.int64()),
         pa.field(COMPARABLE, pa.bool_()),
+        pa.field(TOOK_OVER, pa.bool_()),
     ]
 )
 
@@ -73,10 +76,10 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     A record has `number` and `state`, and may have `role`, `of`, `cell` (label of the ablation
     cell), `values` (searched parameters by dotted path), `config` (the full trial config),
     `objective` (a number, or one a objective), `best`, `steps`, `started` and `ended` (or
-    `seconds`), `symptom`, `reason`, `protocol` (mapping), `comparable` (yes by default), `rank`,
-    `seed`, `tricks` (name → on) and `metrics` (name → value, or step → name → value, of which the
-    last step counts). Where `seed` or `tricks` are not given they are read from `values` and
-    `config`.
+    `seconds`), `symptom`, `reason`, `protocol` (mapping), `comparable` (yes by default),
+    `took_over` (no by default), `rank`, `seed`, `tricks` (name → on) and `metrics` (name →
+    value, or step → name → value, of which the last step counts). Where `seed` or `tricks` are not
+    given they are read from `values` and `config`.
     """
     rows = sorted(records, key=lambda record: int(record["number"]))
     numbers = [int(row["number"]) for row in rows]
@@ -112,6 +115,7 @@ def rows_of(
             "rank": ranks.get(trial.number),
             "protocol": trial.protocol,
             COMPARABLE: alike(trial.protocol, protocol),
+            TOOK_OVER: bool(trial.donors),
             "metrics": trial.evaluations[-1].metrics if trial.evaluations else {},
         }
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweeper.ablation.dataset import COMPARABLE, family
+from sweeper.ablation.dataset import COMPARABLE, TOOK_OVER, family
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.order import penalised
 from sweeper.causes import to_blame
@@ -143,7 +143,8 @@ def outcomes_from_table(
 
     "cells" groups by cell label; "confirmation" takes the replicates only, grouped by the trial
     they repeat, so that the lucky value of the search never enters a mean; "trials" groups by
-    configuration. Cells stand in the order of their first trial. A completed run without a finite
+    configuration, but for a trial that took weights over: its value is of several settings, and it
+    stands alone. Cells stand in the order of their first trial. A completed run without a finite
     number counts as failed by "not_finite". Runs of which the dataset says that they were measured
     by another protocol than their sweep's are left out.
     """
@@ -210,6 +211,13 @@ def compared_rows(table: pa.Table) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.fill_null(table[COMPARABLE], True), dtype=bool)
 
 
+def took_over(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which rows are of trials that took weights over; none where nobody has said."""
+    if TOOK_OVER not in table.column_names:
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray(pc.fill_null(table[TOOK_OVER], False), dtype=bool)
+
+
 def _marked(
     shape: tuple[int, int],
     member: npt.NDArray[np.int64],
@@ -243,7 +251,8 @@ def _groups(table: pa.Table, kind: Kind) -> tuple[npt.NDArray[np.bool_], npt.NDA
         of = np.asarray(pc.fill_null(table["of"], -1))
         replicate = np.asarray(pc.fill_null(pc.equal(table["role"], "replicate"), False))
         return replicate, of, lambda row: f"trial {of[row]:05d}"
-    codes, _ = _codes(table["configuration"])
+    codes, names = _codes(table["configuration"])
+    codes = np.where(took_over(table), len(names) + np.arange(len(table)), codes)
     return np.ones(len(table), dtype=bool), codes, lambda row: f"trial {number[row]:05d}"
 
 

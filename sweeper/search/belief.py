@@ -65,9 +65,9 @@ class Belief(Settings):
         if isinstance(parameter.domain, Range):
             assert self.center is not None
             assert self.spread is not None
-            middle = quantile(parameter, self.center)
+            middle = _bin(parameter, quantile(parameter, self.center))
             for _ in range(DRAWS):
-                u = rng.normal(middle, self.spread)
+                u = _bin(parameter, rng.normal(quantile(parameter, self.center), self.spread))
                 if 0 <= u < 1:
                     return at(parameter, float(u))
             # A spread that rounding swallows leaves every draw at a bound that is the centre.
@@ -82,6 +82,16 @@ class Belief(Settings):
         weights = self.weights or ()
         parts = [weight / max(weights) for weight in weights]  # whose sum is finite
         return [part / sum(parts) for part in parts]
+
+
+def _bin(parameter: Parameter, place: float) -> float:
+    """What `at` turns into the value nearest to a `quantile`, also beyond the bounds: it divides a
+    range in steps into equal bins, and the outermost values stand in the middle of theirs."""
+    domain = parameter.domain
+    size = domain.size()
+    if size is None or (isinstance(domain, Range) and domain.log):
+        return place
+    return (place * (size - 1) + 0.5) / size
 
 
 def faults_of(beliefs: Mapping[str, Belief], parameters: Sequence[Parameter]) -> Iterable[Fault]:

@@ -14,7 +14,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search.belief import Belief, weighted
 from sweeper.search.distributions import from_study, to_study
@@ -37,6 +37,7 @@ class BelievingTPE(TPESampler):
         self._beliefs = {path: (sweep.parameter(path), one) for path, one in beliefs.items()}
         self._weight = weight
         self._draws = np.random.default_rng(settings["seed"])
+        self._modelled = 0
         self._known = 0
         self._parzen_estimator_cls = self._estimator  # type: ignore[assignment]
 
@@ -44,7 +45,7 @@ class BelievingTPE(TPESampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
         """A value of one parameter, by its belief while nothing can be modelled."""
-        few = self._count(study) < self._n_startup_trials
+        few = _modelled(study) < self._n_startup_trials
         if few and param_name in self._beliefs:
             parameter, belief = self._beliefs[param_name]
             return to_study(parameter.domain, belief.draw(parameter, self._draws))
@@ -53,12 +54,11 @@ class BelievingTPE(TPESampler):
     def _sample(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        self._known = self._count(study)
-        return super()._sample(study, trial, search_space)
-
-    def _count(self, study: Study) -> int:
         assert isinstance(study, SamplerView)
-        return study.finished
+        self._modelled = _modelled(study)
+        # Of a long search a model looks at some, and of one with rungs also at what still runs.
+        self._known = max(study.finished, self._modelled)
+        return super()._sample(study, trial, search_space)
 
     def _estimator(
         self, observations: Any, search_space: dict[str, BaseDistribution], *rest: Any
@@ -74,13 +74,21 @@ class BelievingTPE(TPESampler):
     ) -> Any:
         assert isinstance(mpe_below, _WithBeliefs)
         assert self._gamma is not None
+        # A trial that is alone is good, and leaves the others no share: then half counts.
+        good = min(self._gamma(self._modelled), self._modelled - 0.5)
         return weighted(
             mpe_below.log_pdf(samples),
             mpe_above.log_pdf(samples),
             mpe_below.log_prior(samples),
-            share=self._gamma(self._known) / self._known,
+            share=good / self._modelled,
             exponent=self._weight / self._known,
         )
+
+
+def _modelled(study: Study) -> int:
+    """How many trials Optuna makes its model of, but for those that run."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return len(study._get_trials(deepcopy=False, states=states))
 
 
 class _WithBeliefs(_ParzenEstimator):

@@ -39,10 +39,10 @@ def importances_of(
 ) -> dict[str, Importance]:
     """Importance of each searched parameter; the shares sum to 1.
 
-    On the completed trials of the search that were measured by `protocol` and are of one setting
-    (they took no other's weights over): `ped_anova` tells what sets good trials apart from the rest
-    (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what explains the variance over all of them
-    (Hutter et al. 2014), by a forest with a fixed seed.
+    On the sweep's own completed trials of the search that were measured by `protocol` and are of
+    one setting (they took no other's weights over): `ped_anova` tells what sets good trials apart
+    from the rest (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what explains the variance over
+    all of them (Hutter et al. 2014), by a forest with a fixed seed.
     Intervals are share ± 1.96 deviations over bootstrap samples of the trials, `luck` the largest
     share among as many shuffles of their scores, all drawn with a fixed seed. Empty for too few
     trials (`too_few_to_tell`), where all of their values are equal, and for an ablation, whose
@@ -50,7 +50,7 @@ def importances_of(
     """
     if sweep.is_ablation:
         return {}
-    view = SamplerView(sweep, study, protocol=protocol)
+    view = SamplerView(sweep, study, protocol=protocol, learns=False)
     complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     complete = _thinned(complete, MOST[method])
     scores = {trial.values[0] for trial in complete}

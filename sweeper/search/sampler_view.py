@@ -44,7 +44,9 @@ class SamplerView(Study):
         study: Study,
         soften: Callable[[list[FrozenTrial]], list[FrozenTrial]] = list,
         protocol: Protocol | None = None,
+        learns: bool = True,
     ) -> None:
+        """`learns`: whether trials of the sweeps that its file says to learn from are shown."""
         super().__init__(study.study_name, study._storage, sampler=RandomSampler(0))
         self._sweep = sweep
         self._soften = soften
@@ -53,7 +55,7 @@ class SamplerView(Study):
         self._shown = EachOnce(self._show)
         self._counting: list[FrozenTrial] = []
         self._seen: list[FrozenTrial] | None = None
-        self._from_others: list[FrozenTrial] | None = None
+        self._from_others: list[FrozenTrial] | None = None if learns else []
 
     def look(
         self,

@@ -63,6 +63,10 @@ class StoppingRule(Part):
         """What is wrong with a search of these parameters under this rule."""
         return ()
 
+    def doubts(self, trials: int | None) -> Iterable[str]:
+        """What `validate` warns of in a search of so many trials; None: without a limit."""
+        return ()
+
     def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
         """Why trial `number` is stopped at its last step; None to let it go on.
 

@@ -10,6 +10,7 @@ from sweeper.ablation.search_statistics import (
     noise_share,
     toggle_shares,
 )
+from sweeper.standings.one_setting import of_one_setting
 from sweeper.standings.standings import Standings
 from sweeper.sweepfile.domains import Toggle
 
@@ -50,10 +51,19 @@ def last_half_of(standings: Standings) -> LastHalf | None:
 
 
 def shares_of(standings: Standings) -> tuple[ToggleShare, ...]:
-    """Which toggles the best tenth of the trials has in common; none for too few trials."""
+    """Which toggles the best tenth of the trials has in common; none for too few trials.
+
+    One that took weights over is left out: it shares value and toggles with whom it copied, and
+    many copies of one lucky trial would pass for many that agree.
+    """
     toggles = [p.path for p in standings.sweep.parameters if isinstance(p.domain, Toggle)]
-    trials = [trial for trial in standings.search if trial.over and standings.comparable(trial)]
-    if not toggles or len(standings.scores) < ENOUGH_FOR_SHARES or standings.sweep.is_ablation:
+    trials = [
+        trial
+        for trial in standings.search
+        if trial.over and standings.comparable(trial) and not trial.donors
+    ]
+    few = len(of_one_setting(standings)) < ENOUGH_FOR_SHARES
+    if not toggles or few or standings.sweep.is_ablation:
         return ()
     return toggle_shares(
         {path: [_on(trial.values.get(path)) for trial in trials] for path in toggles},

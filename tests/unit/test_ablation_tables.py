@@ -221,7 +221,11 @@ def test_small_samples_say_that_t_is_used_and_why() -> None:
     records = study_records(seeds=5)
     table = build_table(trial_table(records), reference="full", metric="fid")
     assert "paired t test" in table.caption
-    assert any("cannot be below 0.0625" in note for note in table.notes)
+    assert any("With 5 pairs a sign-flip p cannot be below 0.0625" in note for note in table.notes)
+    fewer = [one for one in records if "diff" not in one["cell"] or one["config"]["seed"] > 0]
+    table = build_table(trial_table(fewer), reference="full", metric="fid")
+    told = "With 4 to 5 pairs a sign-flip p cannot be below 0.125 to 0.0625, too coarse"
+    assert any(told in note for note in table.notes)
 
 
 def test_every_column_can_be_chosen_and_exports_numbers() -> None:
@@ -265,6 +269,27 @@ def test_a_plain_search_is_listed_best_first_without_tests() -> None:
     assert table.equals == frozenset()
     largest = build_table(trial_table(records), metric="is", goal="maximize", limit=1)
     assert column(largest, "cell") == ["trial 00000"]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_trial_that_took_weights_over_is_a_run_of_no_configuration(confirmed: bool) -> None:
+    records = [
+        {"number": n, "state": "completed", "role": "search", "values": {"lr": 1e-3}, "seed": n,
+         "objective": 1.0 + n, "took_over": n in (2, 3), "protocol": PROTOCOL}
+        for n in range(4)
+    ] + [
+        {"number": 4 + n, "state": "completed", "role": "replicate", "of": 2,
+         "values": {"lr": 1e-3}, "seed": 100 + n, "objective": 1.0 + n, "protocol": PROTOCOL}
+        for n in range(2 * confirmed)
+    ]  # fmt: skip
+    table = build_table(trial_table(records), metric="fid")
+    (note,) = [one for one in table.notes if one.startswith("Took weights over")]
+    if confirmed:
+        assert "in the search: trial 00002; fresh seeds trained the last settings" in note
+    else:
+        assert column(table, "cell") == ["trial 00000", "trial 00002", "trial 00003"]
+        assert table.raw()["n"].to_pylist() == [2, 1, 1]
+        assert "trial 00002 and trial 00003; the value is of several settings" in note
 
 
 # Refusals ---------------------------------------------------------------------------------------

@@ -152,6 +152,31 @@ def test_it_proposes_the_same_beside_running_trials_when_its_driver_is_killed(tm
     assert {one.state for one in straight} == {"completed", "pruned", "failed"}
 
 
+@pytest.mark.parametrize("ended", [0, 1])
+def test_a_belief_counts_among_trials_of_which_most_still_run(ended: int, tmp_path) -> None:
+    prior = {"optimizer.generator.beta1": {"center": 0.9, "spread": 0.2}}
+    search = Bohb.Config(
+        seed=3,
+        startup_trials=10,
+        random_share=0.0,
+        start_with_base=False,
+        prior=prior,
+        prior_weight=0.01,
+    )
+    place = Home(tmp_path).sweep("race")
+    place.create()
+    ledger = Ledger.open(sweep(search), place)
+    for _ in range(12):
+        trial = ledger.ask()
+        value = curve(dict(trial.values), 1)
+        ledger.report(trial.number, Evaluation(1, 1.0, {"fid": value}))
+        if trial.number < ended:
+            ledger.complete(trial.number, [value])
+    proposed = [ledger.ask().values["optimizer.generator.beta1"] for _ in range(8)]
+    # Trials of 0.4 are the best; a belief that hardly weighs does not outweigh twelve of them.
+    assert min(abs(beta - 0.4) for beta in proposed) < 0.2
+
+
 def test_a_share_of_its_proposals_is_drawn_at_random(tmp_path) -> None:
     drawn = {}
     for share in (0.0, 0.5, 1.0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,19 @@ def test_a_belief_is_a_density_on_the_scale_that_is_drawn_on() -> None:
     assert Belief(on=0.8).log_density(ON, True) == pytest.approx(np.log(0.8))
 
 
+@pytest.mark.parametrize("center", [0.0, 0.1, 0.9])
+def test_draws_from_a_range_in_steps_are_by_its_density(center: float) -> None:
+    tenths = Parameter("x", Range(0.0, 1.0, step=0.1))
+    belief = Belief(center=center, spread=0.08)
+    points = list(tenths.domain.points())
+    density = np.exp([belief.log_density(tenths, point) for point in points])
+    rng = np.random.default_rng(0)
+    drawn = [belief.draw(tenths, rng) for _ in range(4000)]
+    found = [np.mean([one == point for one in drawn]) for point in points]
+    # A bin holds the mean of the density over it, which is not quite that of its middle.
+    np.testing.assert_allclose(found, density / density.sum(), atol=0.04)
+
+
 def sweep(prior: dict[str, Any] | None, trials: int = 30) -> Sweep:
     search = Tpe.Config(seed=1, startup_trials=5, start_with_base=False, prior=prior)
     return Sweep("believed", {}, (LR, SIZE), search=search, limits=Limits(trials=trials))
@@ -100,6 +114,12 @@ def test_it_leads_at_first_and_a_wrong_one_does_not_keep_the_optimum_away(tmp_pa
     assert any(one["size"] == 64 for one in found[20:])
     assert drawn(sweep(wrong), tmp_path / "b", 12, reopen=True) == found[:12]
     assert drawn(sweep(None), tmp_path / "c", 5) != found[:5]
+
+
+def test_a_model_of_a_single_trial_proposes_by_both(tmp_path: Path) -> None:
+    spec = sweep({"lr": {"center": 5e-3, "spread": 0.15}})
+    early = replace(spec, search=spec.search.model_copy(update={"startup_trials": 1}))
+    assert len(drawn(early, tmp_path, 3)) == 3
 
 
 FILE = """

@@ -96,6 +96,13 @@ def test_the_sampler_knows_them_and_nobody_else_does(home: Home) -> None:
     assert first_points(sweep("fourth"), 2, home)[0][0] == found[0]
 
 
+def test_importances_are_of_the_sweeps_own_trials(home: Home) -> None:
+    asked(opened(home, sweep("many", FIRST.replace("}", ", seed: 1}"))), 12)
+    taught = opened(home, sweep("taught", SECOND.replace("first", "first, many")))
+    asked(taught, 2)
+    assert taught.importances() == {}
+
+
 def test_a_driver_that_goes_on_knows_the_same_whatever_has_become_of_them(home: Home) -> None:
     straight = asked(opened(home, sweep("straight")), 6)
     spec = sweep("killed")

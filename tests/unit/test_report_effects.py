@@ -20,6 +20,7 @@ from sweeper.report import style
 from sweeper.report.effects import effect_plot, effects_of, half_normal_plot
 from sweeper.report.mlflow_tables import evidence
 from sweeper.standings import standings_of
+from sweeper.standings.luck import shares_of
 from sweeper.sweepfile import Limits
 from sweeper.sweepfile.sections import Seeds
 from tests.unit.report_sweeps import replicate, sweep, trial
@@ -131,3 +132,11 @@ def test_mlflow_is_told_importances_with_the_seed_noise_beside_them():
     assert set(told) == {"best_tenth"}
     assert told["best_tenth"]["name"] == ["tricks.ema"]
     assert not math.isnan(told["best_tenth"]["low"][0])
+
+
+def test_copies_of_one_trial_are_no_trials_that_share_its_toggles():
+    spec = sweep(limits=Limits(trials=40))
+    plain = [trial(n, float(n + 1)) for n in range(24)]
+    copies = [trial(n, 0.5, donors=((10, 0),)) for n in range(24, 40)]
+    assert shares_of(standings_of(spec, plain + copies)) == shares_of(standings_of(spec, plain))
+    assert shares_of(standings_of(spec, plain[:12] + copies)) == ()

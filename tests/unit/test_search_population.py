@@ -169,6 +169,45 @@ def test_who_confirms_a_population_is_told_that_fresh_seeds_repeat_no_take_over(
         assert any(told in one for one in warnings) is expected
 
 
+@pytest.mark.parametrize(
+    ("domain", "value", "expected"),
+    [
+        (Range(0.0, 0.5, step=0.1), 0.2, {0.1, 0.3}),
+        (Range(0.0, 0.5, step=0.1), 0.0, {0.0, 0.1}),
+        (Range(32, 128, step=32, integer=True), 32, {32, 64}),
+        (Range(0.0, 1.0, step=0.25), 1.0, {0.75, 1.0}),
+    ],
+)
+def test_a_nudge_is_never_lost_in_rounding(
+    domain: Range, value: float, expected: set[float]
+) -> None:
+    knob = Parameter("tricks.ema.decay", domain)
+    spec = replace(sweep(resample=0.0), parameters=(knob,))
+    rng = np.random.default_rng(0)
+    found = [PopulationBased.of(spec).explore({knob.path: value}, rng) for _ in range(20)]
+    assert {one[knob.path] for one in found} == expected
+
+
+BATCH = Parameter("batch_size", Values((16, 32)))
+CRITIC = Parameter(STEPS.path, Values((1, 2, 5)))
+
+
+def test_numbers_of_a_list_are_drawn_anew_and_what_cannot_be_perturbed_is_told(
+    tmp_path: Path,
+) -> None:
+    base = {"data": {"name": "digits"}, "evaluation": {"every": 10}, "steps": 100}
+    spec = replace(sweep(), base=base, limits=Limits(trials=8))
+    for parameters, idle in (((CRITIC, LOSS), False), ((BATCH, LOSS), True), ((WIDTH, LOSS), True)):
+        told = overview_of(replace(spec, parameters=parameters), Home(tmp_path))["warnings"]
+        assert any("pbt can perturb none" in one for one in told) is idle
+    population = PopulationBased.of(replace(spec, parameters=(CRITIC, BATCH, LOSS)))
+    given = {CRITIC.path: 2, BATCH.path: 32, LOSS.path: "wgan"}
+    found = [population.explore(given, np.random.default_rng(seed)) for seed in range(60)]
+    assert {(one[LOSS.path], one[BATCH.path]) for one in found} == {("wgan", 32)}
+    assert {one[CRITIC.path] for one in found} == {1, 2, 5}
+    assert sum(one[CRITIC.path] == 2 for one in found) > 30
+
+
 def test_whoever_comes_first_has_nobody_to_copy():
     curves, known = population(20)
     assert rule().take_over(7, {7: curves[7]}, known) is None

@@ -12,6 +12,7 @@ from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
 from sweeper.search.halving import Halving
 from sweeper.search.stopping.hyperband import Brackets
 from sweeper.search.stopping.median import behind_median
+from sweeper.search.stopping_rule import StoppingRule
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.rungs import idle_in_words
 
@@ -43,6 +44,22 @@ def test_a_rule_that_no_training_leaves_anything_to_decide_is_told(late: str, ea
     assert idle_in_words(parse_sweep(file(early))) == ""
     assert "looks never before the end of 30 steps" in idle_in_words(parse_sweep(file(early, 30)))
     assert idle_in_words(parse_sweep(file("none"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("{name: median, startup_trials: 5}", "with 5 others or more, and there are 5 trials"),
+        ("{name: median, startup_trials: 4}", ""),
+        ("{name: pbt, quantile: 0.15}", "the worst share, 0.15 of 5 trials, is not one"),
+        ("{name: pbt, quantile: 0.2}", ""),
+    ],
+)
+def test_a_rule_that_has_too_few_trials_ever_to_act_is_told(rule: str, told: str) -> None:
+    made = StoppingRule.of(parse_sweep(file(rule)))
+    assert told in "; ".join(made.doubts(5))
+    assert bool(list(made.doubts(5))) is bool(told)
+    assert not list(made.doubts(None))
 
 
 def race(rule, pruner, direction: str, seed: int, trials: int = 24, steps: int = 27):

@@ -1,11 +1,13 @@
 """The median stopping rule: a trial whose best value is worse than the median of the others.
 
-Golovin et al. 2017, Google Vizier: A Service for Black-Box Optimization, section 3.2.
+As Optuna's MedianPruner: the median is of the others' values at the step, of running trials too.
+The rule of Golovin et al. 2017, Google Vizier: A Service for Black-Box Optimization, section 3.2,
+takes the median of the running averages of completed trials, and may decide otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median as median_of
 
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule, is_worse
@@ -50,6 +52,14 @@ class MedianRule(StoppingRule):
         startup_trials: int = knob(
             5, "trials that must have reached a step before others are compared there", ge=1
         )
+
+    def doubts(self, trials: int | None) -> Iterable[str]:
+        startup = self.config.startup_trials
+        if trials is not None and trials <= startup:
+            yield (
+                f"scheduler: median will never act: it compares with {startup:,} others or more, "
+                f"and there are {trials:,} trials"
+            )
 
     def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
         return behind_median(

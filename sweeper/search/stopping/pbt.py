@@ -9,7 +9,8 @@ it copies those of the best share that are there. A decision is drawn from the s
 trial and the milestone, and written into the ledger before it is acted upon.
 
 Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
-the rest comes with the weights. The study's own parameters stay those that the trial began with.
+numbers of a list are drawn anew or kept, and the rest comes with the weights. The study's own
+parameters stay those that the trial began with.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sweeper.search.stopping_rule import (
     first_at,
     steps_between_evaluations,
 )
-from sweeper.sweepfile.domains import Parameter, Range, exact
+from sweeper.sweepfile.domains import Parameter, Range, Values, exact
 from sweeper.sweepfile.space import walk
 from trials.part import knob
 
@@ -53,7 +54,12 @@ class PopulationBased(StoppingRule):
             None, "training steps between two generations; by default one evaluation", ge=1
         )
         quantile: float = knob(0.25, "the worst share that copies the best share", gt=0, le=0.5)
-        resample: float = knob(0.25, "chance that a value is drawn again, not nudged", ge=0, le=1)
+        resample: float = knob(
+            0.25,
+            "chance that a value is drawn again, not nudged (one of a list: not kept)",
+            ge=0,
+            le=1,
+        )
 
         def settled(self, base: Mapping[str, Any]) -> Self:
             """With an interval of one evaluation, and a grace of one interval."""
@@ -112,11 +118,9 @@ class PopulationBased(StoppingRule):
     def explore(self, values: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """The donor's settings, each that may change either nudged or drawn again."""
         explored = dict(values)
-        parameters = self.sweep.parameters
-        conditions = {path for parameter in parameters for path in parameter.when}
-        for parameter in parameters:
+        for parameter in self._changeable():
             path = parameter.path
-            if path in values and path not in conditions and _may_change(parameter):
+            if path in values:
                 draws, factor = rng.random(2), FACTORS[int(rng.integers(2))]
                 explored[path] = (
                     at(parameter, draws[1])
@@ -125,17 +129,44 @@ class PopulationBased(StoppingRule):
                 )
         return explored
 
+    def doubts(self, trials: int | None) -> Iterable[str]:
+        share = self.config.quantile
+        if trials is not None and math.floor(trials * exact(share)) == 0:
+            yield (
+                f"scheduler: pbt will never act: the worst share, {share:g} of {trials:,} trials, "
+                "is not one"
+            )
+        if not self._changeable():
+            yield (
+                "scheduler: pbt can perturb none of these parameters: it nudges ranges and draws "
+                "numbers of a list anew, where neither the networks' shape nor another parameter "
+                "hangs on them; a trial that takes weights over becomes a copy"
+            )
+
+    def _changeable(self) -> list[Parameter]:
+        parameters = self.sweep.parameters
+        conditions = {path for parameter in parameters for path in parameter.when}
+        return [one for one in parameters if one.path not in conditions and _may_change(one)]
+
 
 def _may_change(parameter: Parameter) -> bool:
     from trials.roles import shapes_weights  # imports torch
 
-    return isinstance(parameter.domain, Range) and not shapes_weights(parameter.path)
+    domain = parameter.domain
+    numeric = isinstance(domain, Range) or (
+        isinstance(domain, Values)
+        and domain.size() > 1
+        and all(type(value) in (int, float) for value in domain.values)
+    )
+    return numeric and not shapes_weights(parameter.path)
 
 
 def _nudged(parameter: Parameter, value: float, factor: float) -> Any:
     domain = parameter.domain
-    assert isinstance(domain, Range)
-    nudged = min(max(value * factor, domain.low), domain.high)
-    if domain.integer and round(nudged) == value:
-        nudged = min(max(value + (1 if factor > 1 else -1), domain.low), domain.high)
-    return domain.snap(nudged)
+    if not isinstance(domain, Range):
+        return value
+    nudged = domain.snap(min(max(value * factor, domain.low), domain.high))
+    if domain.step is not None and nudged == domain.snap(value):  # lost in rounding
+        moved = value + (domain.step if factor > 1 else -domain.step)
+        nudged = domain.snap(min(max(moved, domain.low), domain.high))
+    return nudged
