@@ -130,16 +130,10 @@ def offered_by(name: str) -> tuple[AnyPart, ...]:
     return own
 
 
-def who_offers(key: str) -> str:
-    """The installed distribution that has a part of that name; empty where none has."""
-    for name in distributions.installed():
-        try:
-            parts = offered_by(name)
-        except ConfigError:
-            continue  # reported where it is asked for
-        if any(part.key == key for part in parts):
-            return name
-    return ""
+def not_known() -> list[str]:
+    """The installed distributions with parts that are not known here. None of them is imported to
+    tell: which of them has a name, a file that names none of them cannot learn."""
+    return [name for name in distributions.installed() if name not in known()]
 
 
 def _lacking(part: AnyPart) -> str:

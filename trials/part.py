@@ -215,13 +215,12 @@ def registered(kind: str) -> dict[str, type[Part]]:
 
 def unknown_name(path: str, key: object, kind: str, choices: list[str]) -> Problem:
     """The problem of a name that no part of a kind has."""
-    if owner := offered.who_offers(str(key)):
-        told = f"'{key}' is of the distribution '{owner}', which is not asked for"
-        return Problem(path, told, expected=f"`parts: [{owner}]`")
+    others = ", ".join(offered.not_known())
+    unasked = f"; `parts` can name the distribution that has it, of {others}" if others else ""
     return Problem(
         path,
         f"there is no {kind} '{key}'",
-        expected="one of " + ", ".join(sorted(choices)),
+        expected="one of " + ", ".join(sorted(choices)) + unasked,
         nearest=nearest(str(key), choices),
     )
 

@@ -6,8 +6,12 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from sweeper.errors import SweeperError
+from sweeper.service.actions import membership
 from sweeper.service.api.shapes_sweeps import LimitsAsked
+from sweeper.service.problem import Refusal
 from sweeper.service.state import accounts
 from sweeper.service.state.tables import Driver, Lease, Person
 from sweeper.sweepfile.sections import Limits
@@ -57,6 +61,28 @@ def test_a_token_that_ends_makes_none_that_does_not_for_anybody(lab: Lab) -> Non
                 assert made["expires"] == mine[0].expires, (asked, days)
             sooner = short.post(f"{API}/tokens", json={**asked, "days": 0.5}).json()
             assert sooner["expires"] < mine[0].expires
+
+
+def test_a_token_is_revoked_with_the_one_that_it_was_made_with(lab: Lab) -> None:
+    leaked = lab.tokens["bo"].split("_")[1]
+    kept = lab.client("bo").post(f"{API}/tokens", json={"name": "kept", "scope": "submit"}).json()
+    heir = lab.client()
+    heir.headers["authorization"] = f"Bearer {kept['token']}"
+    further = heir.post(f"{API}/tokens", json={"name": "further", "scope": "read"}).json()
+    assert lab.client("ada").delete(f"{API}/tokens/{leaked}").status_code == 204
+    for words in (lab.tokens["bo"], kept["token"], further["token"]):
+        heir.headers["authorization"] = f"Bearer {words}"
+        assert heir.get(f"{API}/me").status_code == 401
+    assert lab.client("cy").get(f"{API}/me").status_code == 200
+
+
+def test_a_token_that_is_revoked_while_it_asks_makes_none(lab: Lab) -> None:
+    with lab.database.writing() as session:
+        caller = accounts.caller_with_token(session, lab.tokens["bo"])
+        assert caller is not None
+        accounts.revoke(session, caller.token.id)
+    with pytest.raises(Refusal, match="opens nothing any more"):
+        membership.make_token(lab.service, caller, "late", accounts.Scope.READ)
 
 
 def test_admins_alone_see_people_and_deeds(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import URL, Engine, create_engine, event, exc, make_url, text
@@ -33,6 +34,33 @@ def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
     with database.reading() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
+
+
+def test_what_an_older_version_s_tokens_were_made_with_is_found_in_the_audit_log(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(empty_database)
+    with monkeypatch.context() as older:
+        upgrade = command.upgrade
+        older.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+        database.upgrade()
+    token = "INSERT INTO tokens (id, person_id, name, hash, scope, created) VALUES "
+    with database.writing() as session:
+        session.execute(text("INSERT INTO people VALUES (1, 'bo', 1, NULL, NULL, NULL, 1)"))
+        session.execute(
+            text(token + "('old', 1, '', '', 'read', 1), ('new', 1, '', '', 'read', 2)")
+        )
+        session.execute(
+            text(
+                "INSERT INTO audit (id, time, person, token_id, address, action, target, detail) "
+                "VALUES (1, 2, 'bo', 'old', '', 'make a token', 'new', '{}')"
+            )
+        )
+    database.upgrade()
+    with database.reading() as session:
+        made_with = {one.id: one.made_with for one in accounts.tokens_of(session)}
+    assert made_with == {"old": None, "new": "old"}
+    database.close()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:

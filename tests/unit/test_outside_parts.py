@@ -15,6 +15,7 @@ import pytest
 from sweeper.cli.main import run
 from sweeper.errors import SpecError
 from sweeper.foreign_parts import ForeignParts
+from sweeper.service.actions import catalogue as service_catalogue
 from sweeper.sweepfile.load import parse_sweep, sweep_from_dict
 from trials import catalogue, distributions, offered, origins
 from trials.config import load_config, problems_of
@@ -129,14 +130,27 @@ def test_what_an_asked_for_distribution_offers_is_not_sent_but_asked_for_again()
 
 @pytest.mark.usefixtures("lab")
 def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
-    expected = "expected `parts: [my-lab-parts]`"
-    assert any(expected in line for line in problems(SWEEP.format(parts="")))
-    known = [str(one) for one in problems_of({"data": "digits", "tricks": {"contrast": True}})]
-    assert known == [
-        "tricks.contrast: 'contrast' is of the distribution 'my-lab-parts', which is not asked for"
-        " (expected `parts: [my-lab-parts]`)"
-    ]
-    assert "contrast" not in catalogue.tricks(), "looking it up has not made it known"
+    hint = "; `parts` can name the distribution that has it, of my-lab-parts)"
+    assert any(hint in line for line in problems(SWEEP.format(parts="")))
+    (known,) = map(str, problems_of({"data": "digits", "tricks": {"contrast": True}}))
+    assert known.startswith("tricks.contrast: there is no trick 'contrast' (expected one of ")
+    assert hint in known
+    assert "my_lab" not in sys.modules, "another person's code may hang, or end the process"
+
+
+@pytest.mark.usefixtures("lab")
+def test_the_service_s_lists_have_the_parts_of_distributions_that_a_file_has_named() -> None:
+    def listed() -> set[str]:
+        return {part["name"] for part in service_catalogue.parts()}
+
+    properties = service_catalogue.schema()["properties"]["parameters"]["properties"]
+    assert "contrast" not in listed() | set(service_catalogue.tricks())
+    assert "tricks.contrast.factor" not in properties
+    assert "my_lab" not in sys.modules
+    parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]"))
+    properties = service_catalogue.schema()["properties"]["parameters"]["properties"]
+    assert "contrast" in listed() & set(service_catalogue.tricks())
+    assert "tricks.contrast.factor" in properties
 
 
 @pytest.mark.usefixtures("lab")
@@ -226,7 +240,7 @@ def test_two_parts_of_one_name_are_told_apart_by_refusing_the_second(install: In
 def test_they_are_refused_too_where_both_were_looked_at_before(install: Install) -> None:
     for name in ("first", "other"):
         install(name, f"{name}_parts", TRICK.format(key="contrast"))
-    problems(SWEEP.format(parts="").replace("contrast:", "contrasst:"))  # looks who offers it
+        parse_sweep(SWEEP.format(parts=f"parts: [{name}]"))
     told = problems(SWEEP.format(parts="parts: [first, other]"))
     assert any("parts[1]" in line and "are called 'contrast'" in line for line in told), told
 
@@ -237,7 +251,7 @@ def test_what_a_file_may_name_follows_from_that_file_alone(
     for name in ("first", "other"):
         install(name, f"{name}_parts", TRICK.format(key="contrast"))
     for _ in range(2):
-        assert any("is not asked for" in line for line in problems(SWEEP.format(parts="")))
+        assert any("no trick 'contrast'" in line for line in problems(SWEEP.format(parts="")))
         for name in ("first", "other"):
             parse_sweep(SWEEP.format(parts=f"parts: [{name}]"))
             named = {"data": "digits", "tricks": {"contrast": True}}
@@ -245,7 +259,7 @@ def test_what_a_file_may_name_follows_from_that_file_alone(
             assert f"{name}_parts" in {trick.__module__ for trick, _ in config.active()}
     run(["parts"])
     assert "are called 'contrast'" in capsys.readouterr().err
-    assert any("is not asked for" in line for line in problems(SWEEP.format(parts="")))
+    assert any("no trick 'contrast'" in line for line in problems(SWEEP.format(parts="")))
 
 
 ACTING = """

@@ -28,7 +28,8 @@ def make_token(
     may no more than the token that asks for it, and does not outlive it.
 
     Raises:
-        Refusal: it would; or the other person is not the caller's to give a token to.
+        Refusal: it may more; the one that asks has been revoked meanwhile; or the other person is
+            not the caller's to give a token to.
         UserError: there is nobody of that name, or it can have no such name or length of life.
     """
     own = person is None or person == caller.person.name
@@ -41,10 +42,15 @@ def make_token(
     if not label or len(label) > NAME_LONGEST or not label.isprintable():
         raise UserError(f"{name!r} cannot be a token's name: 1 to 100 printable characters")
     with service.database.writing() as session:
+        if not accounts.holds(session, caller.token):
+            raise Refusal(
+                401, "no-token", "The token that asks for another opens nothing any more."
+            )
         owner = caller.person if own else accounts.person_named(session, str(person))
         if owner is None:
             raise UserError(f"there is nobody named {person!r}")
         token, words = accounts.add_token(session, owner, label, scope, days=days)
+        token.made_with = caller.token.id
         if caller.token.expires is not None:
             token.expires = min(token.expires or caller.token.expires, caller.token.expires)
         detail = {"of": owner.name, "scope": scope.word, "name": label}
@@ -53,7 +59,8 @@ def make_token(
 
 
 def revoke_token(service: Service, caller: Caller, identifier: str) -> None:
-    """Have a token open nothing from now on: one's own, or by an admin any.
+    """Have a token, and all that was made with it, open nothing from now on: one's own, or by an
+    admin any.
 
     Raises:
         Refusal: there is none, or it is somebody else's; status 404.

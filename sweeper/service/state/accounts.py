@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import ColumnElement, Select, delete, select
+from sqlalchemy import ColumnElement, Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from sweeper.errors import UserError
@@ -162,7 +162,8 @@ def tokens_of(session: Session, person: Person | None = None) -> list[Token]:
 
 
 def revoke(session: Session, identifier: str) -> Token:
-    """A token opens nothing from now on, nor do the browsers signed in with it.
+    """A token opens nothing from now on, nor does any that was made with it, and so on, nor do the
+    browsers signed in with them.
 
     Raises:
         UserError: there is none of this id.
@@ -170,8 +171,13 @@ def revoke(session: Session, identifier: str) -> Token:
     token = session.get(Token, identifier)
     if token is None:
         raise UserError(f"there is no token {identifier!r}")
-    token.revoked = token.revoked or time.time()
-    session.execute(delete(BrowserSession).where(BrowserSession.token_id == token.id))
+    going = [identifier]
+    while going:
+        # First these, which `holds` waits for, so that all that was made with them is seen.
+        valid = update(Token).where(Token.id.in_(going), Token.revoked.is_(None))
+        session.execute(valid.values(revoked=time.time()))
+        session.execute(delete(BrowserSession).where(BrowserSession.token_id.in_(going)))
+        going = list(session.scalars(select(Token.id).where(Token.made_with.in_(going))))
     return token
 
 
@@ -191,6 +197,12 @@ def caller_with_token(session: Session, words: str) -> Caller | None:
 def valid_tokens(session: Session, identifiers: Collection[str]) -> set[str]:
     """Those of these tokens that still open something."""
     return set(session.scalars(select(Token.id).where(Token.id.in_(identifiers), _valid())))
+
+
+def holds(session: Session, token: Token) -> bool:
+    """Whether a token still opens something, which it then does until this session has written."""
+    still = select(Token.id).where(Token.id == token.id, _valid())
+    return session.scalar(still.with_for_update()) is not None
 
 
 def let_in() -> Select[int]:

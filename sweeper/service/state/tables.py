@@ -54,7 +54,8 @@ class Person(Table):
 
 
 class Token(Table):
-    """A token of somebody: only its hash is kept. `scope` is read, submit or admin."""
+    """A token of somebody: only its hash is kept. `scope` is read, submit or admin; `made_with` is
+    the token that asked for it, with which it is revoked; None where the command line made it."""
 
     __tablename__ = "tokens"
 
@@ -67,6 +68,7 @@ class Token(Table):
     expires: Mapped[float | None]
     revoked: Mapped[float | None]
     used: Mapped[float | None]
+    made_with: Mapped[str | None] = mapped_column(index=True)
 
 
 class BrowserSession(Table):
