@@ -359,6 +359,29 @@ def test_a_kill_before_it_is_noted_sends_again_under_the_same_id(
     assert len(receiver.received) == before + 1
 
 
+def test_what_is_on_its_way_when_the_service_ends_is_noted_and_not_sent_again(lab: Lab) -> None:
+    taken = []
+
+    class Slow(Webhook):
+        ends_by_itself = True
+
+        async def send(self, word: Word, target: str, secret: str) -> None:
+            taken.append(word.id)
+            await asyncio.sleep(6.0)
+
+    lab = open_lab(lab)
+    subscribe(lab, "bo", "http://127.0.0.1:9/slow")
+    for _ in range(2):
+        notices = Notices(lab.service, {"webhook": Slow(internal=True)})
+        notices.start()
+        if not taken:
+            end(lab, lab.submit("bo", "good"))
+        until(lambda: taken)
+        notices.stop()
+    assert len(taken) == 1
+    assert [bool(one.delivered) for one in deliveries(lab)] == [True]
+
+
 def test_one_of_two_servers_sends(either_lab: Lab, receiver: Receiver) -> None:
     lab = open_lab(either_lab)
     subscribe(lab, "bo", receiver.url("/ok"))

@@ -34,6 +34,9 @@ BACK_OFF = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0, 43200.0)
 WATCH_EVERY = 15.0
 SEND_EVERY = 1.0
 
+LAST_WORD = 90.0
+"""Seconds for what is on its way when the service ends: longer than any channel takes."""
+
 MOST_AT_ONCE = 64
 MOST_OF_A_PERSON = 3
 """Deliveries on their way at the same time."""
@@ -71,12 +74,12 @@ class Notices:
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
         self._thread.start()
 
-    def stop(self, patience: float = 5.0) -> None:
-        """Send nothing more, and wait for what is on its way, for so many seconds. What has not
-        arrived by then is sent at the next start."""
+    def stop(self) -> None:
+        """Send nothing more, and wait for what is on its way, which its channel bounds: what a
+        receiver has taken is noted, and not sent again at the next start."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join(patience)
+            self._thread.join(LAST_WORD)
         self._writer.shutdown(wait=False)
 
     def _run(self) -> None:
