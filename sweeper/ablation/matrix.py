@@ -143,10 +143,9 @@ def outcomes_from_table(
 
     "cells" groups by cell label; "confirmation" takes the replicates only, grouped by the trial
     they repeat, so that the lucky value of the search never enters a mean; "trials" groups by
-    configuration, but for a trial that took weights over: its value is of several settings, and it
-    stands alone. Cells stand in the order of their first trial. A completed run without a finite
-    number counts as failed by "not_finite". Runs of which the dataset says that they were measured
-    by another protocol than their sweep's are left out.
+    configuration, and a trial that took weights over stands alone. Cells stand in the order of
+    their first trial. A completed run without a finite number counts as failed by "not_finite".
+    Runs measured by another protocol than their sweep's, as the dataset says, are left out.
     """
     kind = kind or kind_of_rows(table)
     mask, groups, labels = _groups(table, kind)

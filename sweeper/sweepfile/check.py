@@ -12,6 +12,7 @@ from typing import Any
 from sweeper.sweepfile.document import Document, Path, keys_of, one_of, shown
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.parameters import with_whole_range
 from sweeper.sweepfile.rules import check_lag
 from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
@@ -112,7 +113,8 @@ class _Checker:
                 for problem in problems:
                     everywhere = all(problem in others for others in by_value)
                     place = at if everywhere else _place_of(at, parameter, position)
-                    _report(self.document, place, problem, parameter.path)
+                    told = with_whole_range(parameter.domain, problem)
+                    _report(self.document, place, told, parameter.path)
 
     def _faults(self, parameter: Parameter, value: Any) -> list[Problem]:
         """What is wrong with one value, unless another parameter's choice could mend it."""

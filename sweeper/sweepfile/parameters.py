@@ -21,7 +21,7 @@ from sweeper.sweepfile.domains import (
 )
 from sweeper.sweepfile.ties import KEY as TIE
 from sweeper.sweepfile.ties import read_ties
-from trials.problems import nearest
+from trials.problems import Problem, nearest
 
 FORMS: dict[str, tuple[str, ...]] = {
     "constant": ("value",),
@@ -324,3 +324,11 @@ def _check_condition(
         if not any(same(value, own) for own in possible):
             close = nearest(str(value), map(str, possible))
             document.add(at, f"is never {shown(value)}", one_of(possible), close)
+
+
+def with_whole_range(domain: Domain, problem: Problem) -> Problem:
+    """The problem, naming the distribution that draws whole numbers where only those fit."""
+    if not isinstance(domain, Range) or problem.expected != "a whole number":
+        return problem
+    name = "int_log_uniform" if domain.log else "int_uniform"
+    return replace(problem, expected=f"a whole number: `distribution: {name}`")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sweeper.errors import Problem
 from sweeper.parts import DesignConfig, base_of
 from sweeper.secrets import secrets_in
-from sweeper.sweepfile.document import Document, one_of
+from sweeper.sweepfile.document import Document, Path, one_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.resources import Given, Resources
 from sweeper.sweepfile.sections import Objective
@@ -158,10 +158,18 @@ def check_together(
                 f"`scheduler` {one_of(key for key, rule in rules if rule.has_rungs)}",
             )
         for fault in search.part.check(search, parameters):
-            document.add(*fault)
+            if not _is_of_unread(document, fault.path):
+                document.add(*fault)
     if scheduler is not None:
         for fault in scheduler.part.check(scheduler, parameters):
             document.add(*fault)
+
+
+def _is_of_unread(document: Document, path: Path) -> bool:
+    """Whether a path names a parameter that is reported already, so that it may be unknown here."""
+    wrong = [problem.path for problem in document.problems]
+    places = [f"parameters.{key}" for key in path]
+    return any(one == place or one.startswith(f"{place}.") for one in wrong for place in places)
 
 
 def _check_ablation(

@@ -167,6 +167,9 @@ def test_a_file_says_what_is_believed_and_every_mistake_is_told_at_once() -> Non
     assert "there are 3 weights" in told["search.prior.batch_size.weights"][1]
     assert "because it is a toggle" in told["search.prior.tricks.ema"][1]
     assert "batch_size" in told["search.prior.batch_sise"][1]
+    with pytest.raises(SpecError) as refused:
+        parse_sweep(text().replace("values: [16, 32]", "values: []"))
+    assert [problem.path for problem in refused.value.problems] == ["parameters.batch_size.values"]
     with pytest.raises(SpecError, match="spread"):
         parse_sweep(text(LR="{center: 1.0e-3, spread: 2}"))
     with pytest.raises(SpecError, match="is an option of bohb, tpe, not of random"):

@@ -117,7 +117,7 @@ def test_a_value_of_another_protocol_is_not_written_and_the_words_name_the_ways_
     told = str(refused.value)
     assert "contents of the data" in told
     assert "5e6f7a8b now" in told
-    for way in ("bring back", "a new name", "--accept-protocol"):
+    for way in ("restore what it was", "a new name", "--accept-protocol"):
         assert way in told
     assert stage.folder.study_journal.read_bytes() == before
     # The data are back: as if nothing had happened.

@@ -858,3 +858,12 @@ def test_whether_weights_can_be_fetched_is_the_answer_of_their_server(tmp_path: 
     assert inception.why_not_fetched(f"file://{tmp_path}/nowhere")
     (tmp_path / "there").touch()
     assert inception.why_not_fetched(f"file://{tmp_path}/there") == ""
+
+
+def test_a_range_of_a_whole_number_names_the_distribution_that_draws_them():
+    with pytest.raises(SpecError) as refused:
+        parse_sweep(
+            "name: a\nbase: {data: digits}\nlimits: {trials: 2}\n"
+            "parameters: {batch_size: {distribution: log_uniform, min: 32, max: 128}}\n"
+        )
+    assert "`distribution: int_log_uniform`" in str(refused.value)

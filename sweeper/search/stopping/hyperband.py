@@ -1,7 +1,9 @@
 """Hyperband: successive halving in brackets that start at ever later rungs.
 
 Li et al. 2018, Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, arXiv
-1603.06560.
+1603.06560. As in Optuna's pruner, and unlike the paper, rungs grow from the grace, r·η^k, and do
+not go down from the whole training, R·η^−s: the two are the same where R is r·η^k. Elsewhere the
+most patient bracket stops trials too, at its one rung before the end.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Brackets:
 
 
 class Hyperband(StoppingRule):
-    """Halves within brackets, so that a slow starter has its chance in a patient one."""
+    """Halves within brackets, so that a slow starter is judged later in a patient one."""
 
     key = "hyperband"
     summary = "successive halving in several brackets"
