@@ -308,9 +308,7 @@ class _Builder:
     def _bounded(self, number: int | float, path: Path) -> int | float | None:
         if is_kept(number):
             return number
-        self.document.refuse(
-            path, f"{shown(number)} is too large or not a number", "a finite number"
-        )
+        self.document.refuse(path, f"{shown(number)} is too large or NaN", "a finite number")
         return None
 
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:

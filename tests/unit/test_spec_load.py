@@ -238,7 +238,7 @@ parameters:
         ("{min: '1e-4', max: 1}", ".min", "'1e-4' is not a number", ""),
         ("{min: 1}", "", "`max` is missing", ""),
         ("{min: 0, max: 1, q: 2}", ".q", "step 2 is wrong", ""),
-        ("{min: 0, max: 1, q: .nan}", ".q", "not a number", ""),
+        ("{min: 0, max: 1, q: .nan}", ".q", "too large or NaN", ""),
         ("{min: -1.0e+308, max: 1.0e+308}", "", "difference of the bounds, from -1e+308 to", ""),
         (
             "{min: 1e-9, max: 1.0e+300, distribution: log_uniform}",
