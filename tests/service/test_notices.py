@@ -579,7 +579,7 @@ def test_a_dead_address_of_a_mail_server_costs_the_next_one_no_time(
     ["", "ada", "a@b\nBcc: c@d.example", "a b@c.example", "a@b.example, c@d.example", "<a@b.c>"],
 )
 def test_what_is_no_address_is_not_written_to(target: str) -> None:
-    with pytest.raises(UserError, match="no e-mail address"):
+    with pytest.raises(UserError, match="not an e-mail address"):
         Email(SERVER).check(target)
 
 
