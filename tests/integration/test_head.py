@@ -182,7 +182,7 @@ def test_what_is_not_there_is_said_in_a_sentence(head: Head, jobs: Jobs, tmp_pat
     with pytest.raises(JobsUnreachable, match=r"job server at http://127\.0\.0\.1:9 "):
         Jobs("http://127.0.0.1:9", head.token)
     (tmp_path / "token").write_text("wrong" * 8)
-    with pytest.raises(JobsUnreachable, match="job server .* refused"):
+    with pytest.raises(JobsUnreachable, match=r"job server .* refused"):
         Jobs(head.jobs, tmp_path / "token")
 
 
