@@ -170,7 +170,7 @@ def test_a_verdict_that_is_no_reason(tmp_path: Path, answer: Any) -> None:
         ([("a", False), ("b", True)], "z", "its reference is 'z', no cell"),
         ([("a", False), ("b", "purple")], "a", "tricks.ema = 'purple' is not one of its levels"),
         ([], "a", "has fewer than two cells"),
-        (None, "a", " gives None (expected a Design)"),
+        (None, "a", " returned None (expected a Design)"),
     ],
 )
 def test_a_design_that_is_none(
