@@ -160,7 +160,7 @@ def test_a_configuration_of_one_s_own_is_enqueued(lab: Lab, ledger: Ledger) -> N
     assert (good.status_code, good.json()["payload"]) == (202, {"optimizer.generator.lr": 1.0e-4})
     for values, word in (
         ({"optimizer.generator.lr": 5.0}, "not one of"),
-        ({"lr": 1}, "no parameter"),
+        ({"lr": 1}, "not a parameter"),
     ):
         answer = bo.post(at, json={"values": values})
         assert answer.status_code == 422

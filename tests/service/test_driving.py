@@ -312,7 +312,7 @@ def test_what_is_asked_for_once_is_done_by_one_driver(driven: Lab) -> None:
     bo, there = driven.client("bo"), "/api/v1/sweeps/small"
     old, new = {"data_hash": "1a2b"}, {"data_hash": "3c4d"}
     fresh = SweepStarted(SWEEP, Path(), 2, 0, False, (), {}, 0.0)
-    started = replace(fresh, resumed=True, records=(_trial(0, 1),), protocol=old)
+    started = replace(fresh, resumed=True, trials=(_trial(0, 1),), protocol=old)
     diverged = TrialEvaluated(0, None, Evaluation(2, 5.0, {}))
     by_old = TrialEvaluated(0, 9.0, Evaluation(2, 5.0, {"fid": 9.0}, old))
     evaluated = TrialEvaluated(0, 9.0, Evaluation(2, 5.0, {"fid": 9.0}, new))
